@@ -1,0 +1,1 @@
+"""State over records: tables of entities, and the features that rules compare."""

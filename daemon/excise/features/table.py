@@ -1,0 +1,86 @@
+"""The table of features: every name a rule may use, its unit, and for which kinds it exists.
+
+Sums decay exponentially: `_1m`, `_1h`, `_24h` name the half-life, so a steady rate r per second
+settles at r * half-life / ln 2. Distinct counts are over the last 12 to 24 hours (linear
+counting, Whang et al., TODS 1990; they saturate near 1,400).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from excise.model.entity import Kind
+
+HALF_LIVES_S = {"1m": 60.0, "1h": 3600.0, "24h": 86_400.0}
+QUANTITIES = {
+    "requests": "requests",
+    "input_tokens": "tokens",
+    "output_tokens": "tokens",
+    "bytes_out": "bytes",
+    "errors": "responses with status 4xx or 5xx",
+}
+ALL = frozenset(Kind)
+PRINCIPALS = frozenset({Kind.CLIENT, Kind.SUBNET, Kind.ACCOUNT, Kind.USE, Kind.TEMPLATE})
+#: which distinct counts each kind keeps
+DISTINCT: dict[Kind, tuple[str, ...]] = {
+    Kind.CLIENT: ("accounts", "templates", "active_hours"),
+    Kind.SUBNET: ("clients", "accounts", "active_hours"),
+    Kind.ACCOUNT: ("clients", "subnets", "templates", "active_hours"),
+    Kind.USE: ("clients", "subnets", "templates", "active_hours"),
+    Kind.STACK: ("clients", "accounts"),
+    Kind.TEMPLATE: ("clients", "accounts", "subnets"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Feature:
+    """A number about an entity at a moment: where it exists, its unit, and what it says."""
+
+    name: str
+    kinds: frozenset[Kind]
+    unit: str
+    about: str
+
+
+def _sums() -> list[Feature]:
+    return [
+        Feature(f"{q}_{h}", ALL, unit, f"{unit}, decayed with a half-life of {h}")
+        for q, unit in QUANTITIES.items()
+        for h in HALF_LIVES_S
+    ]
+
+
+def _distinct() -> list[Feature]:
+    names = sorted({name for names in DISTINCT.values() for name in names})
+    return [
+        Feature(
+            name,
+            frozenset(k for k, kept in DISTINCT.items() if name in kept),
+            "hours of the day" if name == "active_hours" else name,
+            f"distinct {name.replace('_', ' ')} within 12 to 24 h",
+        )
+        for name in names
+    ]
+
+
+def _shapes() -> list[Feature]:
+    return [
+        Feature("total", ALL, "requests", "requests since first seen"),
+        Feature("age_s", ALL, "s", "seconds since first seen"),
+        Feature("idle_s", ALL, "s", "seconds since the request before this one"),
+        Feature("plaintext_1h", PRINCIPALS, "requests", "requests with tls: none, half-life 1 h"),
+        Feature("llm_requests_24h", PRINCIPALS, "requests", "requests with known output tokens"),
+        Feature("mean_input", PRINCIPALS, "tokens", "typical (log mean) input tokens, 24 h"),
+        Feature("mean_output", PRINCIPALS, "tokens", "typical (log mean) output tokens, 24 h"),
+        Feature("spread_output", PRINCIPALS, "octaves", "standard deviation of log2 output tokens"),
+        Feature("output_ratio", PRINCIPALS, "ratio", "output tokens per input token, 24 h"),
+        Feature("gap_spread", PRINCIPALS, "octaves", "standard deviation of log2 gaps; 0: a clock"),
+        Feature("gaps_1h", PRINCIPALS, "gaps", "gaps the spread rests on, half-life 1 h"),
+        Feature("output_per_client", PRINCIPALS - {Kind.CLIENT}, "tokens", "24 h tokens a client"),
+        Feature("output_per_account", frozenset({Kind.CLIENT, Kind.SUBNET, Kind.TEMPLATE}),
+                "tokens", "24 h output tokens per distinct account"),
+        Feature("requests_per_client", PRINCIPALS - {Kind.CLIENT}, "requests", "24 h, a client"),
+    ]
+
+
+FEATURES: dict[str, Feature] = {f.name: f for f in [*_sums(), *_distinct(), *_shapes()]}

@@ -1,0 +1,83 @@
+"""The knobs of the core. The configuration file fills them in; every one has a safe default."""
+
+from __future__ import annotations
+
+import msgspec
+
+from excise.model.decision import Posture, Tier
+
+DEFAULT_TIERS = (
+    Tier("slow", egress_bytes_s=50 * 1024, ingress_bytes_s=20 * 1024),
+    Tier("crawl", egress_bytes_s=5 * 1024, ingress_bytes_s=2 * 1024, new_connections_per_min=6.0),
+)
+
+
+class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Most rows each table holds before the least established are forgotten."""
+
+    clients: int = 262_144
+    subnets: int = 131_072
+    accounts: int = 131_072
+    uses: int = 131_072
+    stacks: int = 16_384
+    templates: int = 65_536
+    links: int = 524_288
+
+
+class Governor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Bounds on what may be enforced; past them the posture falls back to observe, with an alarm.
+
+    `max_share` is the share of clients active within the hour that may be enforced at once;
+    it counts once more than `free` clients are.
+    """
+
+    max_new_per_min: int = 600
+    max_share: float = 0.3
+    free: int = 100
+    min_prefix_v4: int = 16
+    min_prefix_v6: int = 40
+
+
+class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How evidence becomes decisions. Scores are points; see docs/scoring.md.
+
+    `family_cap`: most that one family adds. `observe`, `throttle`, `drop`: score at which the
+    ladder's rungs begin; the tiers share the span from `throttle` to `drop` evenly.
+    `drop_families`: independent families that a drop takes. `dwell_s`: shortest time on a rung
+    before the next. `ttl_*_s`: time to live; each earlier decision on a target doubles it, up
+    to `ttl_max_s`. `keep`: share of a rung's threshold below which a decision is let lapse.
+    `collateral_soften`, `collateral_veto`: honest share of tokens behind a target above which a
+    drop becomes a throttle, and above which nothing on the network plane is done.
+    `subnet_members`, `subnet_guilty`: distinct guilty clients a prefix takes, and their least
+    share among its clients.
+    """
+
+    family_cap: float = 45.0
+    observe: float = 20.0
+    throttle: float = 40.0
+    drop: float = 80.0
+    drop_families: int = 2
+    dwell_s: float = 10.0
+    ttl_observe_s: float = 600.0
+    ttl_throttle_s: float = 900.0
+    ttl_drop_s: float = 3600.0
+    ttl_max_s: float = 86_400.0
+    keep: float = 0.7
+    collateral_soften: float = 0.1
+    collateral_veto: float = 0.4
+    subnet_members: int = 6
+    subnet_guilty: float = 0.8
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """All that the engine is told at start."""
+
+    posture: Posture = Posture.OBSERVE
+    tiers: tuple[Tier, ...] = DEFAULT_TIERS
+    policy: Policy = Policy()
+    governor: Governor = Governor()
+    capacity: Capacity = Capacity()
+    never_block: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = ()
+    late_tolerance_s: float = 300.0
+    jump_tolerance_s: float = 3600.0

@@ -1,0 +1,90 @@
+"""What a person or a program is shown of the core: read-only values, ready for JSON."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class EvidenceView(msgspec.Struct, frozen=True):
+    """One rule's evidence on an entity: points now, when it last fired, the numbers it saw."""
+
+    rule: str
+    family: str
+    points: float
+    fired_ts: float
+    about: str
+    numbers: tuple[tuple[str, float, float], ...]
+    experimental: bool = False
+
+
+class ScoredView(msgspec.Struct, frozen=True):
+    """An entity with evidence, and its score now."""
+
+    kind: str
+    name: str
+    score: float
+    families: tuple[str, ...]
+    rules: tuple[str, ...]
+    first_seen: float
+    last_seen: float
+    requests_24h: float
+    output_tokens_24h: float
+
+
+class Explanation(msgspec.Struct, frozen=True):
+    """Why an entity is treated as it is: numbers, evidence, and sentences for a person."""
+
+    kind: str
+    name: str
+    score: float
+    features: dict[str, float]
+    evidence: tuple[EvidenceView, ...]
+    inherited: float
+    honest_share: float
+    decisions: tuple[str, ...]
+    sentences: tuple[str, ...]
+
+
+class TableView(msgspec.Struct, frozen=True):
+    """How full a table is."""
+
+    kind: str
+    rows: int
+    capacity: int
+    evicted: int
+
+
+class AllowView(msgspec.Struct, frozen=True):
+    """One allowed or protected network; `until` is None for good."""
+
+    cidr: str
+    origin: str
+    until: float | None
+
+
+class RuleView(msgspec.Struct, frozen=True):
+    """A loaded rule and how often it fired."""
+
+    id: str
+    family: str
+    kind: str
+    maturity: str
+    weight: float
+    about: str
+    hits: int
+
+
+class EngineStatus(msgspec.Struct, frozen=True):
+    """The core at a glance."""
+
+    clock: float
+    posture: str
+    effective_posture: str
+    tripped: str
+    records: int
+    late: int
+    clock_jumps: int
+    entities_with_evidence: int
+    active_decisions: int
+    enforcing_decisions: int
+    tables: tuple[TableView, ...]

@@ -1,0 +1,1 @@
+"""Rules: their typed form, how they are read, checked, tested, and evaluated."""
