@@ -88,3 +88,46 @@ class EngineStatus(msgspec.Struct, frozen=True):
     active_decisions: int
     enforcing_decisions: int
     tables: tuple[TableView, ...]
+
+
+class InputView(msgspec.Struct, frozen=True):
+    """One input: where it stands, how far behind, what it refused, when it last heard anything."""
+
+    name: str
+    format: str
+    state: str
+    position: dict[str, int | str]
+    lag_bytes: int
+    lines: int
+    records: int
+    rejects: dict[str, int]
+    unknown_fields: int
+    last_line_ts: float | None
+    problem: str = ""
+
+
+class EnforcerView(msgspec.Struct, frozen=True):
+    """The kernel side: which backend, whether it agrees with the decisions, how it went."""
+
+    backend: str
+    in_sync: bool
+    entries: int
+    changes: int
+    repairs: int
+    failures: int
+    problem: str = ""
+
+
+class ReloadView(msgspec.Struct, frozen=True):
+    """What a reload did. `errors` is empty when the new set is in force."""
+
+    applied: bool
+    rules: int
+    errors: tuple[str, ...] = ()
+
+
+class PushView(msgspec.Struct, frozen=True):
+    """What became of pushed records."""
+
+    accepted: int
+    rejects: dict[str, int]
