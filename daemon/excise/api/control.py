@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Protocol
 
+from excise.api.tally import Tally
 from excise.engine import Engine
 from excise.model.step import Effect, Input
 from excise.model.view import EnforcerView, InputView, PushView, ReloadView
@@ -21,6 +22,16 @@ class Control(Protocol):
     @property
     def started_ts(self) -> float:
         """Wall clock, epoch seconds, at which the daemon came up."""
+        ...
+
+    @property
+    def tally(self) -> Tally:
+        """Counts since start, for the metrics; the daemon counts every effect and reload in it."""
+        ...
+
+    @property
+    def last_serial(self) -> int:
+        """Serial of the newest event, 0 before the first."""
         ...
 
     async def submit(self, *inputs: Input) -> list[Effect]:
@@ -51,5 +62,8 @@ class Control(Protocol):
         ...
 
     def events(self, after: int | None) -> AsyncIterator[tuple[int, Effect]]:
-        """Yield (serial, effect) live; first those kept after serial `after`, if given."""
+        """Yield (serial, effect) live; first those kept after serial `after`, if given.
+
+        Serials count from 1 without a gap. A reader that falls too far behind is ended.
+        """
         ...
