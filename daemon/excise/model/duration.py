@@ -6,15 +6,23 @@ import re
 
 from excise.errors import InvalidError
 
-UNITS_S = {"s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
-_PART = re.compile(r"(\d+(?:\.\d+)?)(min|[smhdw])")
+UNITS_S = {
+    "ms": 0.001,
+    "s": 1.0,
+    "m": 60.0,
+    "min": 60.0,
+    "h": 3600.0,
+    "d": 86_400.0,
+    "w": 604_800.0,
+}
+_PART = re.compile(r"(\d+(?:\.\d+)?)(min|ms|[smhdw])")
 _WHOLE = re.compile(rf"(?:{_PART.pattern})+")
 #: ten years; what is meant for good says so by naming no duration at all
 MAX_S = 3650 * 86_400.0
 
 
 def parse_duration(text: str) -> float:
-    """Return seconds for `90s`, `1h`, `1h30m`, `2d`, `1w`; above 0, at most ten years.
+    """Return seconds for `100ms`, `90s`, `1h30m`, `2d`, `1w`; above 0, at most ten years.
 
     Raises InvalidError for anything else; a bare number has no unit and is refused.
     """
