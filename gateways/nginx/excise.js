@@ -1,0 +1,136 @@
+// Fields of the excise record that nginx has no variable for: usage from the response body,
+// parameters and a salted hash chain from the request body, a keyed hash of the credential.
+// Text passes through and is hashed or counted, never kept: only numbers and hashes leave here.
+//
+// nginx gives each request its own copy of this module, so the variables below are per request.
+import crypto from 'crypto';
+import key from 'excise_key.js';
+
+const TAIL_BYTES = 4096; // an OpenAI-shaped response tells its usage last
+const ACCOUNT_DIGITS = 24;
+const PROMPT_DIGITS = 16;
+const CHAIN_ENDS = 4; // of a long chain the first and the last four are told
+
+let events = 0;
+let tail = Buffer.alloc(0);
+let request = null;
+let chain = null;
+
+function keyed(purpose, text, digits) {
+    return crypto.createHmac('sha256', key).update(purpose + '\0' + text).digest('hex').slice(0, digits);
+}
+
+// js_body_filter with buffer_type=buffer: the bytes go on as they came.
+function observe(r, data, flags) {
+    if (data.length) {
+        let at = data.indexOf('data: {');
+        while (at !== -1) {
+            events++;
+            at = data.indexOf('data: {', at + 1);
+        }
+        tail = Buffer.concat([tail, data]).slice(-TAIL_BYTES);
+    }
+    r.sendBuffer(data, flags);
+}
+
+// Quotes inside generated text are escaped in JSON, so `"usage":` cannot be written by a prompt.
+function usage(names) {
+    const text = tail.toString();
+    const at = text.lastIndexOf('"usage":');
+    if (at === -1) return '';
+    const found = new RegExp('"(?:' + names + ')"\\s*:\\s*(\\d+)').exec(text.slice(at));
+    return found ? found[1] : '';
+}
+
+function parsed(r) {
+    if (request === null) {
+        try {
+            request = JSON.parse(r.variables.request_body) || {};
+        } catch (e) {
+            request = {}; // not JSON, or too large for client_body_buffer_size: not known
+        }
+    }
+    return request;
+}
+
+function number(value) {
+    return typeof value === 'number' ? String(value) : '';
+}
+
+// Chat completions, responses, messages with a separate system prompt, plain completions.
+function messages(body) {
+    const said = body.messages || body.input || body.prompt;
+    const system = body.system || body.instructions;
+    return (system ? [system] : []).concat(said === undefined ? [] : said);
+}
+
+function hashes(r) {
+    if (chain !== null) return chain;
+    let link = '';
+    chain = messages(parsed(r)).map((message) => {
+        link = keyed('prompt', link + JSON.stringify(message), PROMPT_DIGITS);
+        return link;
+    });
+    if (chain.length > 2 * CHAIN_ENDS) {
+        chain = chain.slice(0, CHAIN_ENDS).concat(chain.slice(-CHAIN_ENDS));
+    }
+    return chain;
+}
+
+function prompt_at(r, place) {
+    const link = hashes(r)[place];
+    return link === undefined ? '' : link;
+}
+
+// What the application says wins: it knows which keys belong to one account.
+function account(r) {
+    const told = r.variables.upstream_http_x_excise_account;
+    if (told) return told;
+    const credential = r.headersIn['Authorization'] || r.headersIn['X-Api-Key'];
+    return credential ? keyed('account', credential, ACCOUNT_DIGITS) : '';
+}
+
+function model(r) {
+    const name = r.variables.upstream_http_x_excise_model || parsed(r).model;
+    return typeof name === 'string' ? name : '';
+}
+
+// A stream that was cut off never told its usage: its events are then the tokens sent so far.
+function output_tokens() {
+    const told = usage('completion_tokens|output_tokens');
+    return told !== '' || events === 0 ? told : String(events);
+}
+
+function stream(r) {
+    const wish = parsed(r).stream;
+    return typeof wish === 'boolean' ? String(wish) : '';
+}
+
+function logprobs(r) {
+    const body = parsed(r);
+    if (typeof body.logprobs === 'number') return String(body.logprobs);
+    return body.logprobs === true ? String(body.top_logprobs || 1) : '';
+}
+
+function logit_bias(r) {
+    const bias = parsed(r).logit_bias;
+    return bias && typeof bias === 'object' ? String(Object.keys(bias).length) : '';
+}
+
+export default {
+    observe, account, model, output_tokens, stream, logprobs, logit_bias,
+    input_tokens: () => usage('prompt_tokens|input_tokens'),
+    reasoning_tokens: () => usage('reasoning_tokens'),
+    cached_tokens: () => usage('cached_tokens'),
+    max_tokens: (r) => number(parsed(r).max_completion_tokens || parsed(r).max_tokens),
+    n: (r) => number(parsed(r).n),
+    temperature: (r) => number(parsed(r).temperature),
+    prompt0: (r) => prompt_at(r, 0),
+    prompt1: (r) => prompt_at(r, 1),
+    prompt2: (r) => prompt_at(r, 2),
+    prompt3: (r) => prompt_at(r, 3),
+    prompt4: (r) => prompt_at(r, 4),
+    prompt5: (r) => prompt_at(r, 5),
+    prompt6: (r) => prompt_at(r, 6),
+    prompt7: (r) => prompt_at(r, 7),
+};
