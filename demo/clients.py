@@ -10,8 +10,9 @@ import asyncio
 import json
 import signal
 import ssl
+import sys
 import time
-from collections import defaultdict
+from collections.abc import Coroutine
 from dataclasses import asdict, dataclass, field
 
 from demo.shapes import ALL, Conversation, Shape
@@ -34,9 +35,12 @@ class Tally:
 class Crowd:
     """All workers of the shapes given, against one server."""
 
-    def __init__(self, host: str, port: int, context: ssl.SSLContext) -> None:
-        self.host, self.port, self.context = host, port, context
-        self.tallies: dict[tuple[str, str], Tally] = defaultdict(Tally)
+    def __init__(self, host: str, port: int, context: ssl.SSLContext, shapes: list[Shape]) -> None:
+        self.host, self.port, self.context, self.shapes = host, port, context, shapes
+        self.tallies = self.blank()
+
+    def blank(self) -> dict[tuple[str, str], Tally]:
+        return {(shape.name, a): Tally() for shape in self.shapes for a in shape.addresses}
 
     async def work(self, shape: Shape, place: int, worker: int) -> None:
         """One worker of a shape at its address number `place`, for ever."""
@@ -71,25 +75,30 @@ class Crowd:
             tally.failed += 1
 
     async def report(self) -> None:
-        """Print what everybody did, at even intervals; a silent address is not mentioned."""
+        """Print what everybody did in each second; of the silent, that they were silent."""
+        next_s = time.monotonic()
         while True:
-            await asyncio.sleep(REPORT_S)
-            taken, self.tallies = self.tallies, defaultdict(Tally)
+            next_s += REPORT_S
+            await asyncio.sleep(next_s - time.monotonic())
+            taken, self.tallies = self.tallies, self.blank()
+            ts = time.time()
             for (name, address), tally in taken.items():
-                line = {"ts": time.time(), "name": name, "address": address, **asdict(tally)}
-                print(json.dumps(line), flush=True)
+                print(json.dumps({"ts": ts, "name": name, "address": address, **asdict(tally)}))
+            sys.stdout.flush()
+
+    def workers(self) -> list[Coroutine[None, None, None]]:
+        return [
+            self.work(shape, place, worker)
+            for shape in self.shapes
+            for place in range(len(shape.addresses))
+            for worker in range(shape.parallel)
+        ]
 
 
-async def run(crowd: Crowd, shapes: list[Shape], for_s: float) -> None:
+async def run(crowd: Crowd, for_s: float) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    work = [
-        crowd.work(shape, place, worker)
-        for shape in shapes
-        for place in range(len(shape.addresses))
-        for worker in range(shape.parallel)
-    ]
-    tasks = [asyncio.create_task(w) for w in (crowd.report(), *work)]
+    tasks = [asyncio.create_task(w) for w in (crowd.report(), *crowd.workers())]
     waiting = asyncio.create_task(stop.wait())
     done, _ = await asyncio.wait([waiting, *tasks], timeout=for_s, return_when="FIRST_COMPLETED")
     for task in [waiting, *tasks]:
@@ -110,7 +119,7 @@ def main() -> None:
     context = ssl.create_default_context(cafile=args.certificate)
     context.set_alpn_protocols(["http/1.1"])
     shapes = [names[name] for name in args.shape]
-    asyncio.run(run(Crowd(args.server, args.port, context), shapes, args.for_s))
+    asyncio.run(run(Crowd(args.server, args.port, context, shapes), args.for_s))
 
 
 if __name__ == "__main__":

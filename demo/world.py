@@ -120,6 +120,11 @@ class World:
         """Run a command to its end inside a namespace."""
         return command("ip", "netns", "exec", namespace, *argv, check=check)
 
+    def status(self, namespace: str, *argv: str) -> int:
+        """Run a command inside a namespace for its exit status alone."""
+        inside = ["ip", "netns", "exec", namespace, *argv]
+        return subprocess.run(inside, capture_output=True, check=False, timeout=30).returncode
+
     def start(self, name: str, namespace: str, *argv: str) -> Process:
         """Start a process in a namespace; what it prints goes to `<name>.out` and `.err`.
 
@@ -139,6 +144,11 @@ class World:
         self.processes.append(process)
         return process
 
+    def stop(self, process: Process) -> None:
+        """End one process now; its output stays readable."""
+        process.stop()
+        self.processes.remove(process)
+
     def complaint(self, name: str) -> str:
         """The end of what a process wrote to standard error."""
         return self.path(f"{name}.err").read_text(errors="replace")[-2000:].strip()
@@ -151,6 +161,13 @@ class World:
             "processes": [asdict(p) for p in self.processes],
         }
         self.path(KEPT).write_text(json.dumps(state))
+
+    def gone(self) -> bool:
+        """Whether nothing of it is left."""
+        present = command("ip", "netns", "list", check=False).split()
+        names = {self.server, self.client} & set(present)
+        alive = [p for p in self.processes if p.alive()]
+        return not (names or alive or self.directory.exists())
 
     def close(self) -> None:
         """End the processes, newest first, and remove namespaces and directory."""
