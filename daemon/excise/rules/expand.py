@@ -5,11 +5,12 @@ from __future__ import annotations
 import heapq
 import re
 from collections.abc import Iterator
-from functools import lru_cache
-from ipaddress import IPv6Address, ip_address
 
 import msgspec
 
+from excise.decode.address import Addresses
+from excise.decode.base import LineRejectedError
+from excise.decode.fields import build
 from excise.errors import InvalidError
 from excise.model.document import Node, unknown
 from excise.model.record import Record
@@ -46,47 +47,36 @@ def check_template(node: Node) -> list[InvalidError]:
         return problems
     for name, value in template.items():
         try:
-            _convert({"client": "192.0.2.1", name: _fill(value, 0)}, 0.0)
+            _build({"client": "192.0.2.1", name: _fill(value, 0)}, EPOCH_S, Addresses(16))
         except InvalidError as error:
             here = node.child(name, value)
-            problems.append(InvalidError(error.message, here.mark, error.hint))
+            problems.append(here.error(error.message, error.hint))
     return problems
 
 
 def _burst(burst: Burst) -> Iterator[Record]:
+    addresses = Addresses(4096)
     fields = DEFAULTS | burst.record
-    start = EPOCH_S + burst.at_s
-    fixed = _convert(_fill_all(fields, 0), start)
     varying = {name: value for name, value in fields.items() if _varies(value)}
+    start = EPOCH_S + burst.at_s
+    fixed = _build(fields | _fill_all(varying, 0), start, addresses)
     for i in range(burst.count):
         ts = start + i * burst.every_s
         if varying:
-            yield _convert(fields | _fill_all(varying, i), ts)
+            yield _build(fields | _fill_all(varying, i), ts, addresses)
         else:
             yield msgspec.structs.replace(fixed, ts=ts)
 
 
-def _convert(fields: dict[str, object], ts: float) -> Record:
-    known = {name: value for name, value in fields.items() if value is not None}
+def _build(fields: dict[str, object], ts: float, addresses: Addresses) -> Record:
+    """Return the record that a logged line with these fields would be."""
     try:
-        record = msgspec.convert(known | {"ts": ts}, Record, strict=False)
-    except msgspec.ValidationError as error:
-        raise InvalidError(f"does not fit the record: {error}") from error
-    client, peer = _canonical(record.client), record.peer and _canonical(record.peer)
-    if (client, peer) == (record.client, record.peer):
-        return record
-    return msgspec.structs.replace(record, client=client, peer=peer)
-
-
-@lru_cache(maxsize=4096)
-def _canonical(address: str) -> str:
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        raise InvalidError(f"{address!r} is no address", hint="like 192.0.2.7") from None
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    return str(parsed)
+        record, ignored = build(fields | {"ts": ts}, addresses)
+    except LineRejectedError as error:
+        raise InvalidError(f"would be rejected as a log line ({error.reason})") from error
+    if ignored:
+        raise InvalidError("holds a value that a log line may not have")
+    return record
 
 
 def _varies(value: object) -> bool:
