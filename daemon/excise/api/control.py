@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from excise.api.tally import Tally
-from excise.engine import Engine
 from excise.model.step import Effect, Input
 from excise.model.view import EnforcerView, InputView, PushView, ReloadView
+
+if TYPE_CHECKING:
+    from excise.engine import Engine
 
 
 class Control(Protocol):
@@ -31,7 +33,7 @@ class Control(Protocol):
 
     @property
     def last_serial(self) -> int:
-        """Serial of the newest event, 0 before the first."""
+        """Serial of the newest event kept, 0 while none is kept."""
         ...
 
     async def submit(self, *inputs: Input) -> list[Effect]:
