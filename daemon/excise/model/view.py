@@ -107,7 +107,10 @@ class InputView(msgspec.Struct, frozen=True):
 
 
 class EnforcerView(msgspec.Struct, frozen=True):
-    """The kernel side: which backend, whether it agrees with the decisions, how it went."""
+    """The kernel side: which backend, whether it agrees with the decisions, how it went.
+
+    `lapsed` decisions have ended by the wall clock though not in event time: not enforced.
+    """
 
     backend: str
     in_sync: bool
@@ -116,14 +119,18 @@ class EnforcerView(msgspec.Struct, frozen=True):
     repairs: int
     failures: int
     problem: str = ""
+    lapsed: int = 0
 
 
 class ReloadView(msgspec.Struct, frozen=True):
-    """What a reload did. `errors` is empty when the new set is in force."""
+    """What a reload did. `errors` is empty when the new set is in force; the changed keys of the
+    configuration named in `restart` take effect with the next start.
+    """
 
     applied: bool
     rules: int
     errors: tuple[str, ...] = ()
+    restart: tuple[str, ...] = ()
 
 
 class PushView(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import msgspec
 
+from excise.decide.book import STRIKE_MEMORY_S
 from excise.errors import StoreError
 from excise.model.decision import Decision, DecisionEvent, Op, Posture
 from excise.store.schema import connect, set_aside
@@ -74,9 +75,10 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Retention:
-    """What is kept of the past: ended decisions and strikes by age, events by number."""
+    """What is kept of the past: ended decisions by age and number, strikes by age, events."""
 
     age_s: float = 30 * 86_400.0
+    strikes_s: float = STRIKE_MEMORY_S
     decisions: int = 100_000
     events: int = 100_000
 
@@ -157,7 +159,7 @@ class Store:
         """Forget what is older than `keep` allows; `now` is the engine's clock."""
         with self._guard("write"), self._transaction(durable=False):
             self._db.execute("DELETE FROM decisions WHERE ended < ?", (now - keep.age_s,))
-            self._db.execute("DELETE FROM strikes WHERE last_ts < ?", (now - keep.age_s,))
+            self._db.execute("DELETE FROM strikes WHERE last_ts < ?", (now - keep.strikes_s,))
             self._db.execute(
                 "DELETE FROM decisions WHERE rowid IN (SELECT rowid FROM decisions"
                 " WHERE ended IS NOT NULL ORDER BY ended DESC LIMIT -1 OFFSET ?)",
@@ -188,7 +190,7 @@ class Store:
             "INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?)",
             (serial, event.ts, event.op.value, decision.id, msgspec.json.encode(decision).decode()),
         )
-        if event.op in ENDS:
+        if event.op in ENDS and decision.enforcing:
             self._db.execute(
                 "INSERT OR REPLACE INTO strikes VALUES (?, ?, ?, ?)",
                 (decision.plane.value, decision.target, decision.strikes + 1, event.ts),

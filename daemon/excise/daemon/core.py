@@ -1,0 +1,160 @@
+"""The one owner of the engine: every step goes through here, in order, on the event loop.
+
+What a step changed is counted and logged at once, handed to the ledger with the cursor that it
+belongs to, and to the reconciler, which does not wait for the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from excise.api.tally import Tally
+from excise.daemon.clock import EngineTime
+from excise.daemon.ledger import Ledger
+from excise.daemon.pending import Entry
+from excise.daemon.reconcile import Reconciler
+from excise.decide.guard import parse_network
+from excise.engine import Engine
+from excise.log import Log, log_alarm, log_decision
+from excise.model.decision import DecisionEvent, Posture
+from excise.model.record import Record
+from excise.model.step import Alarm, Allow, Disallow, Effect, Input, Observed, SetPosture, Tick
+from excise.store.snapshot import Snapshot
+from excise.store.store import PostureChoice
+
+#: most records in one step; between steps the loop serves the API
+STEP_RECORDS = 4_096
+#: the engine moved the decisions' times silently: the store has to be told all of them
+CLOCK_JUMPED = "clock-jumped"
+
+
+@dataclass(slots=True)
+class Core:
+    """Feeds the engine. `intake` is held for a whole chunk, so that nothing is stored or
+    snapshot between the lines of one chunk, whose cursor stands for all of them.
+    """
+
+    engine: Engine
+    ledger: Ledger
+    reconciler: Reconciler
+    time: EngineTime
+    tally: Tally
+    log: Log
+    configured_posture: Posture
+    processed: dict[str, str] = field(default_factory=dict)
+    intake: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def feed(self, name: str, records: Sequence[Record], cursor: str) -> None:
+        """Take the records of one chunk of the input `name`; `cursor` (JSON) is its end."""
+        async with self.intake:
+            effects: list[Effect] = []
+            cancelled = False
+            try:
+                await self._observe(records, effects)
+            except asyncio.CancelledError:
+                cancelled = True
+                raise
+            finally:
+                # A chunk that broke the engine is passed over: read again, it would break it
+                # again. One cut short by the end of the daemon is read again by the next.
+                if not cancelled:
+                    self.processed[name] = cursor
+                    self.ledger.put(Entry(effects, {name: cursor}), self.engine.clock)
+
+    async def push(self, records: Sequence[Record]) -> None:
+        """Take records that come from no input and have no cursor."""
+        async with self.intake:
+            effects: list[Effect] = []
+            try:
+                await self._observe(records, effects)
+            finally:
+                self.ledger.put(Entry(effects), self.engine.clock)
+
+    async def operate(self, *inputs: Input) -> list[Effect]:
+        """Take operator inputs; return when stored and acknowledged by the kernel.
+
+        Raises what `Engine.step` raises, and EnforceError where the kernel did not take it.
+        """
+        async with self.intake:
+            now = self.time.now() or self.time.clock.wall()
+            effects = self._step(inputs, now)
+            entry = self._entry(effects, inputs)
+            stored = self.ledger.put(entry, self.engine.clock, durable=True)
+            enforced = self.reconciler.kick()
+        await self.ledger.settled(stored)
+        await self.reconciler.settled(enforced)
+        return effects
+
+    async def protect(self, inputs: Sequence[Input]) -> None:
+        """Take inputs of the shell's own, which need neither waiting nor the disk."""
+        async with self.intake:
+            effects = self._step(inputs, self.time.now() or None)
+            self.ledger.put(Entry(effects), self.engine.clock)
+            self.reconciler.kick()
+
+    async def tick(self) -> None:
+        """Let the engine know that time passed; nothing before its first record."""
+        async with self.intake:
+            if self.time.now() > 0.0:
+                effects = self._step([Tick()], self.time.now())
+                if effects:
+                    self.ledger.put(Entry(effects), self.engine.clock)
+
+    async def snapshot(self) -> Snapshot:
+        """Return the engine's state with the cursors that it stands for."""
+        async with self.intake:
+            return Snapshot(
+                clock=self.engine.clock,
+                wall=self.time.clock.wall(),
+                cursors=dict(self.processed),
+                blob=self.engine.snapshot(),
+            )
+
+    def alarm(self, code: str, text: str) -> None:
+        """Raise an alarm of the shell's own: logged, counted, streamed."""
+        alarm = Alarm(self.engine.clock or self.time.clock.wall(), code, text)
+        self._account([alarm])
+        self.ledger.put(Entry([alarm]), self.engine.clock)
+
+    async def _observe(self, records: Sequence[Record], effects: list[Effect]) -> None:
+        for start in range(0, len(records), STEP_RECORDS):
+            if start:
+                await asyncio.sleep(0)
+            effects += self._step([Observed(records[start : start + STEP_RECORDS])], None)
+
+    def _step(self, inputs: Sequence[Input], now: float | None) -> list[Effect]:
+        effects = self.engine.step(inputs, now)
+        self.time.saw(self.engine.clock)
+        if any(isinstance(effect, DecisionEvent) for effect in effects):
+            self.reconciler.kick()
+        self._account(effects)
+        return effects
+
+    def _entry(self, effects: Sequence[Effect], inputs: Sequence[Input]) -> Entry:
+        """Return the outcome of operator inputs with the choices that a restart must know."""
+        allowed: dict[str, float | None] = {}
+        disallowed: list[str] = []
+        posture: PostureChoice | None = None
+        for item in inputs:
+            match item:
+                case Allow(cidr=cidr, ttl_s=ttl_s):
+                    until = None if ttl_s is None else self.time.clock.wall() + ttl_s
+                    allowed[str(parse_network(cidr))] = until
+                case Disallow(cidr=cidr):
+                    disallowed.append(str(parse_network(cidr)))
+                case SetPosture(posture=chosen):
+                    posture = PostureChoice(chosen, self.configured_posture)
+        return Entry(effects, {}, allowed, disallowed, posture)
+
+    def _account(self, effects: Sequence[Effect]) -> None:
+        self.tally.count(effects)
+        for effect in effects:
+            match effect:
+                case DecisionEvent():
+                    log_decision(self.log, effect)
+                case Alarm(code=code):
+                    log_alarm(self.log, effect)
+                    if code == CLOCK_JUMPED:
+                        self.ledger.unsettle()
