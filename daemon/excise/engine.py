@@ -1,16 +1,52 @@
 """The engine: batches in, effects out. Pure: no I/O, no clock; the same records give the same
 decisions however they are cut into batches.
+
+How that is kept: features depend on the records alone and are exact after every record
+(`features.state.prefix`); everything that reads across entities (collateral, prefixes, quantiles)
+happens at a record where a rule fired, at a timer, or on a grid of event time, with the state
+committed up to exactly there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
+import numpy as np
+
+from excise.decide.agenda import Agenda, Item
+from excise.decide.explain import explain
+from excise.decide.judge import Judge
+from excise.decide.memory import dump_world, load_world, notes, pack, recall, unpack
+from excise.decide.operate import Operator
+from excise.decide.show import scored
+from excise.features.batch import Batch, columns
+from excise.features.clock import EventClock
+from excise.features.population import REFRESH_S, Baselines, Wish
+from excise.features.values import View
+from excise.features.world import Piece, World
 from excise.model.decision import Decision, Posture
+from excise.model.entity import Kind
+from excise.model.record import Record
 from excise.model.settings import Settings
-from excise.model.step import Effect, Input
-from excise.model.view import AllowView, EngineStatus, Explanation, RuleView, ScoredView
-from excise.rules.schema import Rulebook
+from excise.model.step import Alarm, Effect, Input, Observed, Tick
+from excise.model.view import (
+    AllowView,
+    EngineStatus,
+    Explanation,
+    RuleView,
+    ScoredView,
+    TableView,
+)
+from excise.rules.compile import Compiled, compile_rules, fires, numbers
+from excise.rules.schema import Rule, Rulebook
+
+#: records worked on in one pass: the fixed cost of a pass is spread, the arrays stay in cache
+PIECE = 8_192
+#: a rule's evidence on an entity is refreshed at most this often
+REFIRE_S = 60.0
+#: grid of event time on which quantiles, landmark and generations move
+GRID_S = REFRESH_S
+ORDER = (Kind.USE, Kind.ACCOUNT, Kind.CLIENT, Kind.SUBNET, Kind.STACK, Kind.TEMPLATE)
 
 
 class Engine:
@@ -19,16 +55,29 @@ class Engine:
     def __init__(self, settings: Settings, rulebook: Rulebook) -> None:
         self.settings = settings
         self.rulebook = rulebook
+        self.world = World(settings.capacity, lambda k: self.judge.held(k), self._forgotten)
+        self.judge = Judge(settings, self.world)
+        self.baselines = Baselines()
+        self._operator = Operator(self.judge)
+        self._clock = EventClock(settings.late_tolerance_s, settings.jump_tolerance_s)
+        self._records = 0
+        self._grid = 0.0
+        self._hits: dict[str, int] = {}
+        self._compiled: Compiled
+        self._fired: dict[Kind, np.ndarray] = {}
+        self.replace_rules(rulebook)
 
     @property
     def clock(self) -> float:
         """Event time: epoch seconds of the newest record or tick, 0.0 before the first."""
-        raise NotImplementedError
+        return self._clock.now
 
     @property
     def posture(self) -> Posture:
         """The posture asked for (a tripped governor may hold it at observe; see `status`)."""
-        raise NotImplementedError
+        return self.judge.posture
+
+    # Steps
 
     def step(self, inputs: Iterable[Input], now: float | None = None) -> list[Effect]:
         """Take inputs in order; return what changed, in event order.
@@ -37,44 +86,313 @@ class Engine:
         RefusedError, NotFoundError or InvalidError for an operator's input that cannot be done;
         nothing has then changed.
         """
-        raise NotImplementedError
+        for one in inputs:
+            if isinstance(one, Observed):
+                self._observe(one.records)
+            elif isinstance(one, Tick):
+                self._tick(self.clock if now is None else now)
+            else:
+                if now is not None and self.clock == 0.0:
+                    self._tick(now)
+                self._operator.act(one, self.clock if now is None else max(now, self.clock))
+        return self.judge.drain()
+
+    def _tick(self, now: float) -> None:
+        """Let time pass without a record."""
+        if now <= self._clock.now:
+            return
+        self._run_timers(now, None, 0)
+        self._clock.now = now
+
+    def _observe(self, records: Sequence[Record]) -> None:
+        if not records:
+            return
+        batch = columns(records)
+        begin = 0
+        while begin < len(batch):
+            before = self._clock.jumps
+            stamped = self._clock.stamp(batch.ts[begin:])
+            end = begin + stamped.taken
+            # A set-back ends the run at the record that proved it: that one counts afterwards.
+            back = stamped.stepped_back_s
+            last = end - 1 if back else end
+            offset = begin
+            self._run(batch, stamped.ts, stamped.clock, offset, last)
+            if self._clock.jumps > before:
+                self._jumped()
+            if back:
+                self._step_back(back)
+                self._run(batch, stamped.ts, stamped.clock, offset, end, last)
+            begin = end
+        self._records += len(batch)
+
+    def _run(
+        self,
+        batch: Batch,
+        ts: np.ndarray,
+        clock: np.ndarray,
+        offset: int,
+        end: int,
+        begin: int | None = None,
+    ) -> None:
+        """Run records begin..end of a batch; `ts` and `clock` start at record `offset`."""
+        at = offset if begin is None else begin
+        # World.take slices batch columns and stamps alike, so stamps are padded to the batch.
+        whole_ts = np.concatenate((np.zeros(offset), ts))
+        whole_clock = np.concatenate((np.zeros(offset), clock))
+        while at < end:
+            if whole_clock[at] >= self._grid:
+                self._run_timers(float(whole_clock[at]), None, 0)
+                self._advance(float(whole_clock[at]))
+            upto = int(np.searchsorted(whole_clock[at:end], self._grid)) + at
+            piece = self.world.take(batch, whole_ts, whole_clock, at, min(upto, at + PIECE))
+            if piece is not None:
+                self._work(piece)
+                at += len(piece)
+
+    def _advance(self, now: float) -> None:
+        """Cross into a new cell of the grid."""
+        if self._grid == 0.0:
+            self.world.start(now)
+        else:
+            self.world.advance(now)
+            self.baselines.refresh(self.world.tables, now, self.world.landmark)
+            self.judge.sweep(now)
+        self._grid = now // GRID_S * GRID_S + GRID_S
+
+    def _work(self, piece: Piece) -> None:
+        """Evaluate a piece, judge where rules fired, and commit it, all in record order."""
+        views = {
+            kind: View(
+                self.world.tables[kind],
+                moment,
+                piece.weights[piece.wide_at] if kind is Kind.SUBNET else piece.weights,
+            )
+            for kind, moment in piece.moments.items()
+            if kind in self._compiled.by_kind
+        }
+        agenda = Agenda()
+        agenda.add(self._fired_in(piece, views))
+        agenda.add(self._inheriting(piece, 0, self.judge.hot_use))
+        done = 0
+        while group := agenda.next():
+            at = group[0].record
+            done = self._run_timers(float(piece.clock[at]), piece, done)
+            if done < at + 1:
+                self.world.commit(piece, done, at + 1)
+                done = at + 1
+            self._judge(piece, views, group, agenda)
+        done = self._run_timers(float(piece.clock[-1]), piece, done)
+        self.world.commit(piece, done, len(piece))
+
+    def _fired_in(self, piece: Piece, views: dict[Kind, View]) -> Iterable[Item]:
+        """Yield where a rule's comparisons hold and its evidence is not fresh."""
+        for k, kind in enumerate(ORDER):
+            view = views.get(kind)
+            if view is None:
+                continue
+            clock = piece.clock[piece.wide_at] if kind is Kind.SUBNET else piece.clock
+            for r, rule in enumerate(self._compiled.by_kind[kind]):
+                mask = fires(rule, view, self.baselines)
+                if not mask.any():
+                    continue
+                mask &= clock >= self._fired[kind][view.rows, r] + refire_s(rule)
+                at = np.flatnonzero(mask)
+                record = piece.wide_at[at] if kind is Kind.SUBNET else at
+                for i, j in zip(record.tolist(), at.tolist(), strict=True):
+                    yield Item(i, k, r, j)
+
+    def _inheriting(self, piece: Piece, begin: int, hot: np.ndarray) -> Iterable[Item]:
+        """Yield records from `begin` on whose use is hot and whose client is not settled."""
+        use = piece.moments[Kind.USE].rows[begin:]
+        client = piece.moments[Kind.CLIENT].rows[begin:]
+        found = hot[use] & (self.judge.settled[client] <= piece.clock[begin:])
+        for i in np.flatnonzero(found).tolist():
+            yield Item(begin + i, len(ORDER), 0, begin + i)
+
+    def _judge(
+        self, piece: Piece, views: dict[Kind, View], group: list[Item], agenda: Agenda
+    ) -> None:
+        """Judge what fired at one record."""
+        at = group[0].record
+        now = float(piece.clock[at])
+        client = int(piece.moments[Kind.CLIENT].rows[at])
+        touched: dict[tuple[Kind, int], None] = {}
+        for item in group:
+            if item.kind == len(ORDER):
+                if self.judge.settled[client] <= now:
+                    touched[Kind.CLIENT, client] = None
+                continue
+            kind = ORDER[item.kind]
+            rule, row = self._compiled.by_kind[kind][item.rule], int(views[kind].rows[item.place])
+            if not self._refire(kind, row, item.rule, rule, now):
+                continue
+            seen = numbers(rule, views[kind], self.baselines, item.place)
+            warm = kind is Kind.USE and not self.judge.hot_use[row]
+            self.judge.hit(kind, row, rule, now, seen)
+            touched[kind, row] = None
+            if warm:
+                one = np.zeros_like(self.judge.hot_use)
+                one[row] = True
+                agenda.add(self._inheriting(piece, at + 1, one))
+        for kind, row in touched:
+            self.judge.assess(kind, row, now)
+
+    def _refire(self, kind: Kind, row: int, column: int, rule: Rule, now: float) -> bool:
+        """Note that a rule fires now; False if it did a moment ago."""
+        fired = self._fired[kind]
+        if now < fired[row, column] + refire_s(rule):
+            return False
+        fired[row, column] = now
+        self._hits[rule.id] = self._hits.get(rule.id, 0) + 1
+        return True
+
+    def _run_timers(self, until: float, piece: Piece | None, done: int) -> int:
+        """Run timers due by `until`, each with the state committed up to its moment."""
+        while self.judge.next_timer() <= until:
+            if piece is not None:
+                upto = int(np.searchsorted(piece.clock, self.judge.next_timer()))
+                if upto > done:
+                    self.world.commit(piece, done, upto)
+                    done = upto
+            self.judge.run_timer()
+        return done
+
+    def _jumped(self) -> None:
+        text = "several lines agree on another time; the event clock followed them"
+        self.judge.raise_alarm(Alarm(self.clock, "clock-jumped", text))
+
+    def _step_back(self, seconds: float) -> None:
+        self.world.step_back(seconds)
+        self.judge.step_back(seconds)
+        for fired in self._fired.values():
+            fired[fired > 0] -= seconds
+        self._grid -= seconds
+
+    def _forgotten(self, kind: Kind, rows: np.ndarray) -> None:
+        self.judge.forget_rows(kind, rows)
+        if kind in self._fired:
+            self._fired[kind][rows] = 0.0
+
+    # Rules
 
     def replace_rules(self, rulebook: Rulebook) -> None:
         """Swap the rules atomically; evidence of rules that remain is kept."""
-        raise NotImplementedError
+        self.rulebook = rulebook
+        self._compiled = compile_rules(rulebook)
+        self.baselines.wishes = self._compiled.wishes
+        self._fired = {
+            kind: np.zeros((self.world.tables[kind].capacity, len(rules)))
+            for kind, rules in self._compiled.by_kind.items()
+        }
+        self.judge.keep_rules({rule.id: rule for rule in rulebook.rules})
+
+    def configure(self, settings: Settings) -> None:
+        """Take over the settings that may change while running: all but `capacity`."""
+        self.settings = settings
+        self.judge.configure(settings)
+
+    def set_baseline(self, kind: Kind, values: dict[str, float]) -> None:
+        """Pin the quantile of features of a kind, as if the host's population had it."""
+        self.baselines.pinned |= {(kind, name): value for name, value in values.items()}
+
+    # Views
 
     def decisions(self) -> list[Decision]:
         """Return all active decisions, by plane and target."""
-        raise NotImplementedError
+        return [d for _, d in sorted(self.judge.book.active.items())]
 
     def adopt(self, decisions: Iterable[Decision], strikes: dict[tuple[str, str], int]) -> None:
         """Take over stored decisions after a restart (and earlier strikes by (plane, target))."""
-        raise NotImplementedError
+        self.judge.adopt(decisions, strikes)
 
     def status(self) -> EngineStatus:
         """Return the core at a glance."""
-        raise NotImplementedError
+        judge = self.judge
+        links = self.world.links.size()
+        return EngineStatus(
+            clock=self.clock,
+            posture=judge.posture.value,
+            effective_posture=judge.effective.value,
+            tripped=judge.brake.tripped,
+            records=self._records,
+            late=self._clock.late,
+            clock_jumps=self._clock.jumps,
+            entities_with_evidence=sum(map(len, judge.dossiers.values())),
+            active_decisions=len(judge.book.active),
+            enforcing_decisions=sum(d.enforcing for d in judge.book.active.values()),
+            tables=(
+                *(TableView(kind.value, *self.world.size(kind)) for kind in Kind),
+                TableView("link", *links),
+            ),
+        )
 
     def scored(self, kind: str | None = None, limit: int = 100) -> list[ScoredView]:
         """Return entities with evidence, highest score first."""
-        raise NotImplementedError
+        return scored(self.judge, self.clock, kind, limit)
 
     def explain(self, name: str) -> Explanation:
         """Explain an address, CIDR, account, stack or template. Raises NotFoundError."""
-        raise NotImplementedError
+        return explain(self.judge, name, self.clock)
 
     def allowed(self) -> list[AllowView]:
         """Return every network that no decision may cover, and why."""
-        raise NotImplementedError
+        return self.judge.guard.views(self.clock)
 
     def rules(self) -> list[RuleView]:
         """Return the loaded rules with their hit counts."""
-        raise NotImplementedError
+        return [
+            RuleView(
+                id=r.id,
+                family=r.family.value,
+                kind=r.kind.value,
+                maturity=r.maturity.value,
+                weight=r.weight,
+                about=r.about,
+                hits=self._hits.get(r.id, 0),
+            )
+            for r in self.rulebook.rules
+        ]
+
+    # Persistence
 
     def snapshot(self) -> bytes:
         """Return all learned state (not decisions) as bytes, for `restore`."""
-        raise NotImplementedError
+        arrays = dump_world(self.world)
+        arrays["settled"] = self.judge.settled
+        for kind, rules in self._compiled.by_kind.items():
+            for column, rule in enumerate(rules):
+                arrays[f"fired.{rule.id}"] = self._fired[kind][:, column]
+        clock = self._clock
+        extra = {"now": clock.now, "late": clock.late, "jumps": clock.jumps, "grid": self._grid}
+        quantiles = [
+            (w.kind.value, w.feature, w.quantile, v) for w, v in self.baselines.values.items()
+        ]
+        return pack(
+            arrays, notes(self.judge, extra | {"records": self._records}, self._hits, quantiles)
+        )
 
     def restore(self, blob: bytes) -> None:
         """Load what `snapshot` returned. Raises InvalidError for a blob of another version."""
-        raise NotImplementedError
+        arrays, note = unpack(blob)
+        load_world(self.world, arrays)
+        recall(self.judge, note, {rule.id: rule for rule in self.rulebook.rules})
+        settled = arrays["settled"]
+        self.judge.settled[: len(settled)] = settled[: len(self.judge.settled)]
+        for kind, rules in self._compiled.by_kind.items():
+            for column, rule in enumerate(rules):
+                fired = arrays.get(f"fired.{rule.id}")
+                if fired is not None:
+                    rows = min(len(fired), len(self._fired[kind]))
+                    self._fired[kind][:rows, column] = fired[:rows]
+        self._clock.now = note.extra["now"]
+        self._clock.late, self._clock.jumps = int(note.extra["late"]), int(note.extra["jumps"])
+        self._grid, self._records = note.extra["grid"], int(note.extra["records"])
+        self._hits = dict(note.hits)
+        for kind_name, feature, quantile, value in note.baselines:
+            self.baselines.values[Wish(Kind(kind_name), feature, quantile)] = value
+
+
+def refire_s(rule: Rule) -> float:
+    """Return how often a rule's evidence on an entity is refreshed at most."""
+    return min(REFIRE_S, rule.half_life_s / 8)

@@ -77,8 +77,12 @@ def _shapes() -> list[Feature]:
         Feature("gap_spread", PRINCIPALS, "octaves", "standard deviation of log2 gaps; 0: a clock"),
         Feature("gaps_1h", PRINCIPALS, "gaps", "gaps the spread rests on, half-life 1 h"),
         Feature("output_per_client", PRINCIPALS - {Kind.CLIENT}, "tokens", "24 h tokens a client"),
-        Feature("output_per_account", frozenset({Kind.CLIENT, Kind.SUBNET, Kind.TEMPLATE}),
-                "tokens", "24 h output tokens per distinct account"),
+        Feature(
+            "output_per_account",
+            frozenset({Kind.CLIENT, Kind.SUBNET, Kind.TEMPLATE}),
+            "tokens",
+            "24 h output tokens per distinct account",
+        ),
         Feature("requests_per_client", PRINCIPALS - {Kind.CLIENT}, "requests", "24 h, a client"),
     ]
 

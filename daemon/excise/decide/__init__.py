@@ -1,0 +1,1 @@
+"""From evidence to decisions, and from decisions to the change the kernel needs. Pure."""

@@ -1,0 +1,60 @@
+"""Collateral: how much honest traffic stands behind a target.
+
+Behind a client stand accounts. The culprits are those with evidence of their own, and those that,
+heaviest first, carry nine tenths of its output: a client that is scored for its volume is scored
+for them. The rest is honest. Both shares of the rest count, of tokens and of accounts, because a
+harvester in an office carries nearly all tokens and is one account of thirty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+#: share of a client's output that its culprits explain
+EXPLAINED = 0.9
+#: fewer honest accounts than this behind a client are not told apart from noise
+LEAST_HONEST = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Party:
+    """One account (or use) behind a client: its output tokens there, and whether it is guilty."""
+
+    name: int
+    output: float
+    guilty: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Collateral:
+    """Who carries a client's traffic: culprits, and the honest share of tokens and accounts."""
+
+    culprits: tuple[int, ...]
+    honest: int
+    honest_tokens: float
+    honest_accounts: float
+
+    @property
+    def share(self) -> float:
+        """The worse of the two shares."""
+        return max(self.honest_tokens, self.honest_accounts)
+
+
+def behind(parties: Sequence[Party]) -> Collateral:
+    """Tell culprits from honest parties; `parties` come heaviest first."""
+    total = sum(p.output for p in parties)
+    culprits: list[int] = []
+    explained, honest_tokens, honest = 0.0, 0.0, 0
+    for p in parties:
+        if p.guilty or explained < EXPLAINED * total:
+            culprits.append(p.name)
+            explained += p.output
+        else:
+            honest += 1
+            honest_tokens += p.output
+    if honest < LEAST_HONEST:
+        return Collateral(tuple(culprits), honest, 0.0, 0.0)
+    return Collateral(
+        tuple(culprits), honest, honest_tokens / total if total else 0.0, honest / len(parties)
+    )

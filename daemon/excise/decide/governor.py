@@ -1,0 +1,43 @@
+"""The governor: bounds on what rules may enforce, however sure they are."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from excise.model.settings import Governor
+
+WINDOW_S = 60.0
+
+
+class Brake:
+    """Counts new enforcing decisions; trips when there are too many, and stays tripped."""
+
+    def __init__(self, limits: Governor) -> None:
+        self.limits = limits
+        self.tripped = ""
+        self._recent: deque[float] = deque()
+
+    def check(self, now: float, enforced: int, active: int) -> str:
+        """Return why one more enforcing decision may not be made, "" if it may.
+
+        `enforced` clients are under an enforcing decision already, of `active` within the hour.
+        """
+        while self._recent and self._recent[0] <= now - WINDOW_S:
+            self._recent.popleft()
+        if len(self._recent) >= self.limits.max_new_per_min:
+            self.tripped = f"more than {self.limits.max_new_per_min} new decisions in a minute"
+        elif enforced >= max(self.limits.free, self.limits.max_share * active):
+            self.tripped = (
+                f"{enforced} of {active} clients active within the hour are enforced already, "
+                f"the most is {self.limits.max_share:.0%}"
+            )
+        return self.tripped
+
+    def count(self, now: float) -> None:
+        """Note a new enforcing decision."""
+        self._recent.append(now)
+
+    def rearm(self) -> None:
+        """Begin anew: the operator has looked."""
+        self.tripped = ""
+        self._recent.clear()

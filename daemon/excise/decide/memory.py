@@ -1,0 +1,178 @@
+"""Learned state as bytes and back: tables, names, links, evidence. Decisions are the store's.
+
+An `.npz` without pickles: arrays by name, and one JSON document for what is not an array.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from excise.decide.judge import Judge
+from excise.decide.score import Dossier, Evidence
+from excise.errors import InvalidError
+from excise.features.interner import Interner
+from excise.features.world import World
+from excise.model.entity import Kind
+from excise.rules.schema import Rule
+
+VERSION = 1
+Arrays = dict[str, NDArray[np.generic]]
+
+
+class EvidenceNote(msgspec.Struct, frozen=True):
+    """One rule's evidence on a row."""
+
+    row: int
+    rule: str
+    fired: float
+    numbers: tuple[tuple[str, float, float], ...]
+
+
+class Notes(msgspec.Struct, frozen=True, kw_only=True):
+    """All that is not an array."""
+
+    version: int
+    landmark: float
+    generation: float
+    evidence: dict[str, list[EvidenceNote]]
+    guilty: list[tuple[int, int]]
+    tripped: str
+    extra: dict[str, float]
+    hits: dict[str, int]
+    baselines: list[tuple[str, str, float, float]]
+
+
+def dump_world(world: World) -> Arrays:
+    """Return the world's state as arrays."""
+    out: Arrays = {}
+    for kind in Kind:
+        names: Interner[str] | Interner[int]
+        names = world.uses if kind is Kind.USE else world.interner(kind)
+        out |= _dump_names(kind.value, names)
+        table, used = world.tables[kind], len(names.keys)
+        out[f"{kind.value}.sums"] = table.sums[:used]
+        out[f"{kind.value}.first"] = table.first[:used]
+        out[f"{kind.value}.last"] = table.last[:used]
+        for name, sketch in table.sketches.items():
+            out[f"{kind.value}.{name}.now"] = sketch.now[:used]
+            out[f"{kind.value}.{name}.before"] = sketch.before[:used]
+    clients = len(world.clients.keys)
+    for name, column in world.client_columns().items():
+        out[f"client.{name}"] = column[:clients]
+    return out | world.links.dump()
+
+
+def _dump_names(label: str, names: Interner[str] | Interner[int]) -> Arrays:
+    live = np.array([key is not None for key in names.keys])
+    if isinstance(names.keys[0], int):
+        text = np.array([key or 0 for key in names.keys], dtype=np.int64).view(np.uint8)
+    else:
+        joined = "\n".join(str(key or "") for key in names.keys)
+        text = np.frombuffer(joined.encode(), dtype=np.uint8)
+    return {f"{label}.names": text, f"{label}.live": live}
+
+
+def load_world(world: World, arrays: Arrays) -> None:
+    """Load what `dump_world` returned into a fresh world of at least that capacity."""
+    for kind in Kind:
+        names: Interner[str] | Interner[int]
+        names = world.uses if kind is Kind.USE else world.interner(kind)
+        used = len(arrays[f"{kind.value}.live"])
+        table = world.tables[kind]
+        if used > table.capacity:
+            raise InvalidError(
+                f"the snapshot holds {used} rows of {kind.value}, the configuration allows "
+                f"{table.capacity}",
+                hint="raise capacity, or delete the snapshot",
+            )
+        _load_names(names, arrays[f"{kind.value}.names"], arrays[f"{kind.value}.live"])
+        table.sums[:used] = arrays[f"{kind.value}.sums"]
+        table.first[:used] = arrays[f"{kind.value}.first"]
+        table.last[:used] = arrays[f"{kind.value}.last"]
+        for name, sketch in table.sketches.items():
+            sketch.now[:used] = arrays[f"{kind.value}.{name}.now"]
+            sketch.before[:used] = arrays[f"{kind.value}.{name}.before"]
+    for name, column in world.client_columns().items():
+        column[: len(world.clients.keys)] = arrays[f"client.{name}"]
+    world.links.load(arrays)
+    world.index_uses()
+
+
+def _load_names(
+    names: Interner[str] | Interner[int], text: NDArray[np.generic], live: NDArray[np.generic]
+) -> None:
+    raw = text.tobytes()
+    keys: list[str] | list[int]
+    if isinstance(names.keys[0], int):
+        keys = np.frombuffer(raw, dtype=np.int64).tolist()
+    else:
+        keys = raw.decode().split("\n")
+    names.load([key if alive else None for key, alive in zip(keys, live, strict=True)])  # type: ignore[arg-type]  # keys are of the interner's own type
+
+
+def notes(
+    judge: Judge,
+    extra: dict[str, float],
+    hits: dict[str, int],
+    baselines: list[tuple[str, str, float, float]],
+) -> Notes:
+    """Collect what is not an array."""
+    return Notes(
+        version=VERSION,
+        landmark=judge.world.landmark,
+        generation=judge.world.generation,
+        evidence={
+            kind.value: [
+                EvidenceNote(row, e.rule.id, e.fired, e.numbers)
+                for row, dossier in dossiers.items()
+                for e in dossier.evidence.values()
+            ]
+            for kind, dossiers in judge.dossiers.items()
+        },
+        guilty=judge.guilty.all(),
+        tripped=judge.brake.tripped,
+        extra=extra,
+        hits=hits,
+        baselines=baselines,
+    )
+
+
+def recall(judge: Judge, note: Notes, rules: dict[str, Rule]) -> None:
+    """Load evidence of rules that still exist, and guilt."""
+    judge.world.landmark, judge.world.generation = note.landmark, note.generation
+    for kind in Kind:
+        for e in note.evidence.get(kind.value, []):
+            if e.rule in rules:
+                dossier = judge.dossiers[kind].setdefault(e.row, Dossier())
+                dossier.evidence[e.rule] = Evidence(rules[e.rule], e.fired, e.numbers)
+                if kind is Kind.USE:
+                    judge.hot_use[e.row] = True
+    for version, bits in note.guilty:
+        judge.guilty.add(version, bits, judge.settings.governor)
+    judge.brake.tripped = note.tripped
+
+
+def pack(arrays: Arrays, note: Notes) -> bytes:
+    """Pack arrays and notes into bytes."""
+    out = io.BytesIO()
+    document = np.frombuffer(msgspec.json.encode(note), dtype=np.uint8)
+    np.savez(out, allow_pickle=False, notes=document, **arrays)
+    return out.getvalue()
+
+
+def unpack(blob: bytes) -> tuple[Arrays, Notes]:
+    """Unpack what `pack` made. Raises InvalidError for damage or another version."""
+    try:
+        with np.load(io.BytesIO(blob), allow_pickle=False) as stored:
+            arrays = {name: stored[name] for name in stored.files}
+        note = msgspec.json.decode(arrays.pop("notes").tobytes(), type=Notes)
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise InvalidError(f"the snapshot is damaged: {error}") from error
+    if note.version != VERSION:
+        raise InvalidError(f"the snapshot is of version {note.version}, not {VERSION}")
+    return arrays, note

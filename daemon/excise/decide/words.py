@@ -1,0 +1,40 @@
+"""Sentences for a person: why something was decided, with the numbers."""
+
+from __future__ import annotations
+
+from excise.decide.score import Evidence, Score
+from excise.features.table import FEATURES
+
+
+def number(value: float) -> str:
+    """Write a number as a person reads it: 1,234 or 0.52."""
+    if abs(value) >= 100 or value == int(value):
+        return f"{value:,.0f}"
+    return f"{value:.2f}"
+
+
+def compared(name: str, value: float, threshold: float) -> str:
+    """Write one comparison that held."""
+    word = "above" if value > threshold else "below"
+    return f"{name} {number(value)} ({word} {number(threshold)})"
+
+
+def evidence_sentence(e: Evidence) -> str:
+    """Say what one rule saw."""
+    seen = ", ".join(compared(*n) for n in e.numbers)
+    return f"{e.rule.about.rstrip('.')}: {seen}"
+
+
+def reason(score: Score) -> str:
+    """Say in one sentence why a score is what it is: the strongest rule, and the others' ids."""
+    if not score.evidence:
+        return "no evidence"
+    first, rest = score.evidence[0], score.evidence[1:]
+    others = sorted({e.rule.id for e in rest} - {first.rule.id})
+    also = f"; also {', '.join(others)}" if others else ""
+    return evidence_sentence(first) + also
+
+
+def unit(feature: str) -> str:
+    """Return the unit of a feature."""
+    return FEATURES[feature].unit

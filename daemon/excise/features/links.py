@@ -1,0 +1,111 @@
+"""Which client used which account through which stack, and how much: the bipartite graph.
+
+A slim table: requests and output tokens, both with a half-life of 24 h, by (client row, use row).
+Records without an account link the client to use 0, "not known".
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from excise.features.interner import LOW_WATER, Interner, Rows
+from excise.features.state import HALF_LIVES, TINY, Column, Matrix
+
+REQUESTS, OUTPUT = 0, 1
+DAY = int(np.flatnonzero(HALF_LIVES == 86_400.0)[0])
+
+
+class Links:
+    """Owns the links. Row 0 is nobody's."""
+
+    def __init__(self, capacity: int) -> None:
+        self._names: Interner[int] = Interner(capacity, -1)
+        size = self._names.capacity + 1
+        self.client: Rows = np.full(size, -1, dtype=np.int64)
+        self.use: Rows = np.full(size, -1, dtype=np.int64)
+        self.sums: Matrix = np.zeros((size, 2))
+        self.last: Column = np.zeros(size)
+
+    @property
+    def full(self) -> bool:
+        """Whether links must be forgotten before new ones."""
+        return self._names.full
+
+    def size(self) -> tuple[int, int, int]:
+        """Return links in use, capacity, and links forgotten."""
+        return len(self._names) - 1, self._names.capacity, self._names.evicted
+
+    def intern(self, client: Rows, use: Rows) -> tuple[Rows, int]:
+        """Return link rows of records in order, and how many were taken."""
+        rows, fresh, taken = self._names.intern((client << 32 | use).tolist())
+        if fresh:
+            new = rows[fresh]
+            self.client[new], self.use[new] = client[fresh], use[fresh]
+        return rows, taken
+
+    def add(self, rows: Rows, added: Matrix, ts: Column) -> None:
+        """Add weighted requests and tokens, in record order."""
+        np.add.at(self.sums, rows, added)
+        self.last[rows] = ts
+
+    def of_client(self, client: int) -> Rows:
+        """Return the links of a client, most output first."""
+        rows = np.flatnonzero(self.client == client)
+        return rows[np.lexsort((rows, -self.sums[rows, OUTPUT]))]
+
+    def of_use(self, use: int) -> Rows:
+        """Return the links of a use, most output first."""
+        rows = np.flatnonzero(self.use == use)
+        return rows[np.lexsort((rows, -self.sums[rows, OUTPUT]))]
+
+    def dump(self) -> dict[str, NDArray[np.generic]]:
+        """Return the links as arrays."""
+        used = len(self._names.keys)
+        return {
+            "links.client": self.client[:used],
+            "links.use": self.use[:used],
+            "links.sums": self.sums[:used],
+            "links.last": self.last[:used],
+        }
+
+    def load(self, arrays: dict[str, NDArray[np.generic]]) -> None:
+        """Load what `dump` returned."""
+        used = len(arrays["links.client"])
+        for name, column in (("client", self.client), ("use", self.use), ("last", self.last)):
+            column[:used] = arrays[f"links.{name}"]
+        self.sums[:used] = arrays["links.sums"]
+        pairs = zip(self.client[:used].tolist(), self.use[:used].tolist(), strict=True)
+        keys = [c << 32 | u if c >= 0 else None for c, u in pairs]
+        self._names.load([-1, *keys[1:]])
+
+    def rescale(self, seconds: float) -> None:
+        """Move the landmark forward."""
+        live = self.sums[: len(self._names.keys)]
+        live *= 2.0 ** (-seconds / HALF_LIVES[DAY])
+        live[live < TINY] = 0.0
+
+    def shift(self, seconds: float) -> None:
+        """Follow a clock that was set back."""
+        self.last[self.last > 0] -= seconds
+
+    def forget_clients(self, gone: Rows) -> None:
+        """Forget the links of clients."""
+        self._forget(np.flatnonzero(np.isin(self.client, gone)))
+
+    def forget_uses(self, gone: Rows) -> None:
+        """Forget the links of uses."""
+        self._forget(np.flatnonzero(np.isin(self.use, gone)))
+
+    def forget(self) -> None:
+        """Forget the links with the fewest requests down to the low water mark."""
+        live = np.flatnonzero(self.client >= 0)
+        surplus = len(live) - int(self._names.capacity * LOW_WATER)
+        order = np.lexsort((self.last[live], self.sums[live, REQUESTS]))
+        self._forget(live[order[: max(0, surplus)]])
+
+    def _forget(self, rows: Rows) -> None:
+        self._names.forget(rows.tolist())
+        self.client[rows] = self.use[rows] = -1
+        self.sums[rows] = 0.0
+        self.last[rows] = 0.0
