@@ -50,7 +50,7 @@ class Daemon:
         self.excise = [sys.executable, "-m", "excise"]
 
     def start(self) -> None:
-        """Start it and wait until it says that it is ready. Raises WorldError."""
+        """Configure it for the demo, run it, and follow its decisions. Raises WorldError."""
         self.config.write_text(
             CONFIGURATION.format(
                 directory=self.world.directory,
@@ -59,15 +59,23 @@ class Daemon:
                 socket=self.socket,
             )
         )
+        self.run()
+        follow = [*self.excise, "events", "--json", "--config", str(self.config)]
+        self.world.start("events", self.world.server, *follow)
+
+    def run(self) -> None:
+        """Run it with the configuration that is there; wait until it is ready."""
         verb = [*self.excise, "run", "--config", str(self.config)]
         process = self.world.start("excise", self.world.server, *verb)
         deadline = time.monotonic() + READY_S
         while not self.ready():
             if not process.alive() or time.monotonic() > deadline:
-                raise WorldError(f"excise did not come up: {self.world.complaint('excise')}")
+                raise WorldError(f"excise did not come up: {self.problem()}")
             time.sleep(0.05)
-        follow = [*self.excise, "events", "--json", "--config", str(self.config)]
-        self.world.start("events", self.world.server, *follow)
+
+    def problem(self) -> str:
+        """The end of what it logged."""
+        return self.world.complaint("excise")
 
     def ready(self) -> bool:
         try:
