@@ -74,6 +74,10 @@ class DivergedError(EnforceError):
     """What the kernel holds is not what we believed: rebuild."""
 
 
+class UnsupportedError(EnforceError):
+    """The kernel does not know how to do what was asked."""
+
+
 class StoreError(ExciseError):
     """The state database cannot be used."""
 
@@ -86,3 +90,7 @@ class UnreachableError(ExciseError):
     """The daemon does not answer on its control socket."""
 
     exit_status = 3
+
+
+class FormatError(InvalidError):
+    """No log format of that name, or none that fits the lines."""

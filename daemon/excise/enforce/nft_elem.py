@@ -1,0 +1,107 @@
+"""Set elements as bytes, both ways (nft_set_elem_attributes). Pure."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from excise.enforce.nft_wire import (
+    NLA,
+    NLA_NESTED,
+    Message,
+    Msg,
+    Nlm,
+    Reply,
+    attr,
+    be32,
+    be64,
+    nest,
+    parse,
+    text,
+    walk,
+)
+
+#: an attribute's length is 16 bits; element lists are cut well before
+LIST_BYTES = 60_000
+BE64 = struct.Struct("!Q")
+
+
+@dataclass(frozen=True, slots=True)
+class RawElement:
+    """One element as dumped: key bytes, milliseconds left (None: for good), its expressions."""
+
+    key: bytes
+    is_end: bool
+    expires_ms: int | None
+    expressions: tuple[tuple[str, dict[int, bytes]], ...]
+
+
+def element(key: bytes, timeout_ms: int | None = None, expressions: bytes = b"") -> bytes:
+    """Return one list entry. Timeout and expiration are both sent: only then is it renewed."""
+    body = NLA.pack(len(key) + 8, 1 | NLA_NESTED) + NLA.pack(len(key) + 4, 1) + key
+    body += bytes(-len(key) % 4)
+    if timeout_ms is not None:
+        body += be64(4, timeout_ms) + be64(5, timeout_ms)
+    body += expressions
+    return NLA.pack(len(body) + 4, 1 | NLA_NESTED) + body
+
+
+def end_element(key: bytes) -> bytes:
+    """Return the entry that closes an interval at `key`, exclusive (INTERVAL_END)."""
+    return nest(1, be32(3, 1), nest(1, attr(1, key)))
+
+
+def element_expressions(*packed: bytes) -> bytes:
+    """Return what makes an element carry its own expressions: one, or several."""
+    if len(packed) == 1:
+        return attr(7 | NLA_NESTED, packed[0][4:])
+    return nest(11, *packed)
+
+
+def elements_message(
+    kind: Msg, family: int, table: str, set_name: str, entries: Sequence[bytes]
+) -> Message:
+    """Return one message about entries; no entries means all of the set."""
+    body = text(1, table) + text(2, set_name)
+    if entries:
+        body += nest(3, *entries)
+    return Message(kind, family, body, Nlm.CREATE if kind is Msg.NEWSETELEM else 0)
+
+
+def elements_messages(
+    kind: Msg, family: int, table: str, set_name: str, entries: Iterable[bytes]
+) -> Iterator[Message]:
+    """Yield messages about entries, none longer than an attribute may be."""
+    chunk: list[bytes] = []
+    size = 0
+    for entry in entries:
+        if chunk and size + len(entry) > LIST_BYTES:
+            yield elements_message(kind, family, table, set_name, chunk)
+            chunk, size = [], 0
+        chunk.append(entry)
+        size += len(entry)
+    if chunk:
+        yield elements_message(kind, family, table, set_name, chunk)
+
+
+def raw_elements(reply: Reply) -> Iterator[RawElement]:
+    """Yield the elements of one NEWSETELEM answer."""
+    for _kind, entry in walk(parse(reply.payload).get(3, b"")):
+        fields = parse(entry)
+        left = fields.get(5)
+        flags = int.from_bytes(fields.get(3, b""), "big")
+        listed = walk(fields.get(11, b""))
+        if 7 in fields:
+            listed.append((1, fields[7]))
+        yield RawElement(
+            key=parse(fields.get(1, b"")).get(1, b""),
+            is_end=bool(flags & 1),
+            expires_ms=None if left is None else BE64.unpack(left)[0],
+            expressions=tuple(_named(body) for _kind, body in listed),
+        )
+
+
+def _named(body: bytes) -> tuple[str, dict[int, bytes]]:
+    fields = parse(body)
+    return fields.get(1, b"").rstrip(b"\0").decode(errors="replace"), parse(fields.get(2, b""))

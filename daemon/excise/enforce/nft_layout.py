@@ -1,0 +1,391 @@
+"""Our two tables, `ip excise` and `ip6 excise`, as values, and the messages that make them. Pure.
+
+Order is the safety: loopback and the allowed pass first, then only our service ports are looked
+at, and of those only what stands in a set is touched. Prerouting at -310 is before conntrack
+and destination NAT, so the port seen there is the published one; postrouting comes after source
+NAT, so that replies from a container bear the published port again.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from excise.decide.plan import BITS, TOLERANCE_S, ChangeSet, Element, Measure, Span
+from excise.enforce import nft_expr as expr
+from excise.enforce.base import Traffic
+from excise.enforce.nft_elem import (
+    RawElement,
+    element,
+    element_expressions,
+    elements_message,
+    elements_messages,
+    end_element,
+)
+from excise.enforce.nft_wire import Message, Msg, Nlm, attr, be32, nest, text
+
+TABLE = "excise"
+MARK = "managed by excise"
+FAMILIES = {4: 2, 6: 10}  # NFPROTO_IPV4, NFPROTO_IPV6
+VERSIONS = {family: version for version, family in FAMILIES.items()}
+OWNER, PERSIST = 0x2, 0x4  # NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST
+INTERVAL, TIMEOUT, EXPR = 0x4, 0x10, 0x100  # NFT_SET_*
+IPV4_ADDR, IPV6_ADDR, INET_SERVICE = 7, 8, 13  # TYPE_* of nft(8), only for its display
+TCP, UDP = 6, 17
+DROP, ACCEPT, GOTO = 0, 1, -4
+META_LENGTH, META_IIF, META_L4PROTO = 0, 4, 16  # NFT_META_*
+NETWORK, TRANSPORT = 1, 2  # NFT_PAYLOAD_*_HEADER
+GREATER = 4  # NFT_CMP_GT
+EARLY = -310  # before NF_IP_PRI_RAW
+AFTER_NAT = 110  # after NF_IP_PRI_NAT_SRC
+SET_COUNT = 20  # NFTA_SET_COUNT, Linux 6.16
+#: what an element added by hand without a rate gets: 1 MiB/s, 600 connections a minute
+DEFAULT_RATE = {
+    None: 0,
+    Measure.EGRESS: 1 << 20,
+    Measure.INGRESS: 1 << 20,
+    Measure.CONNECTIONS: 36_000,
+}
+BURST_BYTES = 16 * 1024
+BURST_PACKETS = 5
+#: a packet longer than this carries data, whatever its TCP options
+BARE_BYTES = {4: 120, 6: 140}
+#: deadlines further off are cut: the kernel's clock cannot count them
+MOST_S = 10 * 365 * 86_400.0
+#: a deadline that has passed meanwhile is met this soon
+LEAST_S = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class SetSpec:
+    """One named set. `limited` elements carry their own rate, `counted` ones a counter."""
+
+    name: str
+    about: str
+    interval: bool = False
+    timed: bool = True
+    limited: Measure | None = None
+    counted: bool = False
+    service: bool = False
+
+
+ALLOW = SetSpec("allow", "always passes", interval=True, timed=False)
+PORTS = SetSpec("ports", "service ports; no other traffic is touched", timed=False, service=True)
+#: by measure: the set of single addresses and the set of networks
+SETS: Mapping[Measure, tuple[SetSpec, SetSpec]] = {
+    Measure.DROP: (
+        SetSpec("block", "addresses dropped"),
+        SetSpec("block_net", "networks dropped", interval=True, counted=True),
+    ),
+    Measure.EGRESS: (
+        SetSpec("egr", "bytes towards each address", limited=Measure.EGRESS, counted=True),
+        SetSpec("egr_net", "bytes towards each network", True, True, Measure.EGRESS, True),
+    ),
+    Measure.INGRESS: (
+        SetSpec("igr", "bytes from each address", limited=Measure.INGRESS, counted=True),
+        SetSpec("igr_net", "bytes from each network", True, True, Measure.INGRESS, True),
+    ),
+    Measure.CONNECTIONS: (
+        SetSpec("newc", "connections from each address", False, True, Measure.CONNECTIONS, True),
+        SetSpec("newc_net", "connections from each network", True, True, Measure.CONNECTIONS, True),
+    ),
+}
+ALL_SETS = (ALLOW, PORTS, *(spec for pair in SETS.values() for spec in pair))
+
+
+def spec_of(measure: Measure, span: Span) -> SetSpec:
+    """Return the set in which a span is held."""
+    host, network = SETS[measure]
+    return host if span.is_host else network
+
+
+def key_of(version: int, address: int) -> bytes:
+    """Return an address as a set's key."""
+    return address.to_bytes(BITS[version] // 8, "big")
+
+
+# What the tables are
+
+
+def build(exists: Iterable[int], flags: int) -> Iterator[Message]:
+    """Yield what puts fresh, empty tables of both versions in place of the versions that exist."""
+    for version in exists:
+        yield Message(Msg.DELTABLE, FAMILIES[version], text(1, TABLE))
+    for version in FAMILIES:
+        yield _table(version, flags)
+        for number, spec in enumerate(ALL_SETS, 1):
+            yield _set(version, spec, number)
+        yield from _chains(version)
+        for chain, rule in _rules(version):
+            yield _rule(version, chain, rule)
+
+
+def remove(exists: Iterable[int]) -> list[Message]:
+    """Return what removes the tables of these versions."""
+    return [Message(Msg.DELTABLE, FAMILIES[v], text(1, TABLE)) for v in exists]
+
+
+def _comment(kind: int, words: str) -> bytes:
+    """Return user data as nft(8) stores a comment: type, length, text."""
+    return struct.pack("BB", kind, len(words) + 1) + words.encode() + b"\0"
+
+
+def _table(version: int, flags: int) -> Message:
+    body = text(1, TABLE) + be32(2, flags) + attr(6, _comment(0, MARK))
+    return Message(Msg.NEWTABLE, FAMILIES[version], body, Nlm.CREATE)
+
+
+def _set(version: int, spec: SetSpec, number: int) -> Message:
+    kind, length = (IPV4_ADDR, 4) if version == 4 else (IPV6_ADDR, 16)
+    if spec.service:
+        kind, length = INET_SERVICE, 2
+    defaults = _expressions(spec, DEFAULT_RATE[spec.limited])
+    flags = INTERVAL * spec.interval | TIMEOUT * spec.timed | EXPR * (len(defaults) > 1)
+    # NFTNL_UDATA_SET_KEYBYTEORDER 0 = big-endian, NFTNL_UDATA_SET_COMMENT 7
+    user_data = struct.pack("=BBI", 0, 4, 2) + _comment(7, spec.about)
+    body = text(1, TABLE) + text(2, spec.name) + be32(3, flags) + be32(4, kind) + be32(5, length)
+    body += be32(10, number) + attr(13, user_data)
+    if len(defaults) == 1:
+        body += attr(17 | 0x8000, defaults[0][4:])
+    elif defaults:
+        body += nest(18, *defaults)
+    return Message(Msg.NEWSET, FAMILIES[version], body, Nlm.CREATE)
+
+
+def _expressions(spec: SetSpec, rate: int) -> list[bytes]:
+    out = []
+    if spec.limited is Measure.CONNECTIONS:
+        per_min, rest = divmod(rate, 60)
+        amount, per_s = (rate, 3600) if rest or not per_min else (per_min, 60)
+        out.append(expr.limit_over(amount, per_s, BURST_PACKETS, in_bytes=False))
+    elif spec.limited:
+        out.append(expr.limit_over(rate, 1, BURST_BYTES, in_bytes=True))
+    if spec.counted:
+        out.append(expr.counter())
+    return out
+
+
+def _chains(version: int) -> Iterator[Message]:
+    hooks = {  # name: (NF_INET_* hook, priority)
+        "pre": (0, EARLY),
+        "forwarded": (2, EARLY),
+        "out": (3, EARLY),
+        "post": (4, AFTER_NAT),
+    }
+    for name, (hook, priority) in hooks.items():
+        body = text(1, TABLE) + text(3, name) + nest(4, be32(1, hook), be32(2, priority))
+        body += be32(5, ACCEPT) + text(7, "filter")
+        yield Message(Msg.NEWCHAIN, FAMILIES[version], body, Nlm.CREATE)
+    for name in ("inbound", "newconn", "indata", "cut", "outdata"):
+        yield Message(Msg.NEWCHAIN, FAMILIES[version], text(1, TABLE) + text(3, name), Nlm.CREATE)
+
+
+def _rules(version: int) -> Iterator[tuple[str, tuple[bytes, ...]]]:
+    """Yield (chain, expressions) in order."""
+    source, target = _address(version, 0), _address(version, 1)
+    drop, accept = expr.verdict(DROP), expr.verdict(ACCEPT)
+    tcp = (expr.meta(META_L4PROTO), expr.compare(bytes([TCP])))
+
+    yield "pre", (expr.meta(META_IIF), expr.compare(struct.pack("=I", 1)), accept)  # 1 is lo
+    yield "pre", (source, expr.lookup("allow"), accept)
+    yield from _service("pre", 2, "inbound")
+    yield "inbound", (source, expr.lookup("block"), drop)
+    yield "inbound", (source, expr.lookup("block_net"), drop)
+    yield "inbound", (*tcp, *_is_syn(), expr.verdict(GOTO, "newconn"))
+    yield "inbound", (*_carries_data(version), expr.verdict(GOTO, "indata"))
+    for chain, spec in (("newconn", "newc"), ("indata", "igr")):
+        yield chain, (source, expr.lookup(spec), drop)
+        yield chain, (source, expr.lookup(spec + "_net"), drop)
+
+    # a reset to our own server stops it at once; without it TCP sends on for minutes
+    for hook in ("forwarded", "out"):
+        yield hook, (target, expr.lookup("allow"), accept)
+        yield from _service(hook, 0, "cut")
+    for name in ("block", "block_net"):
+        yield "cut", (*tcp, target, expr.lookup(name), expr.reject_with_reset())
+        yield "cut", (target, expr.lookup(name), drop)
+
+    yield "post", (target, expr.lookup("allow"), accept)
+    yield from _service("post", 0, "outdata")
+    for name in ("egr", "egr_net"):
+        yield "outdata", (target, expr.lookup(name), drop)
+
+
+def _address(version: int, which: int) -> bytes:
+    """Load the source (0) or destination (1) address: struct iphdr, struct ipv6hdr."""
+    first, length = (12, 4) if version == 4 else (8, 16)
+    return expr.payload(NETWORK, first + which * length, length)
+
+
+def _service(chain: str, offset: int, go_to: str) -> Iterator[tuple[str, tuple[bytes, ...]]]:
+    """Yield rules for TCP and UDP whose source (0) or destination (2) port is ours."""
+    for protocol in (TCP, UDP):
+        yield (
+            chain,
+            (
+                expr.meta(META_L4PROTO),
+                expr.compare(bytes([protocol])),
+                expr.payload(TRANSPORT, offset, 2),
+                expr.lookup("ports"),
+                expr.verdict(GOTO, go_to),
+            ),
+        )
+
+
+def _is_syn() -> tuple[bytes, ...]:
+    """Match FIN, SYN, RST, ACK = SYN (RFC 9293, byte 13 of the header)."""
+    return expr.payload(TRANSPORT, 13, 1), expr.mask(b"\x17"), expr.compare(b"\x02")
+
+
+def _carries_data(version: int) -> tuple[bytes, ...]:
+    bare = struct.pack("!I", BARE_BYTES[version])
+    return expr.meta(META_LENGTH), expr.to_network_order(), expr.compare(bare, GREATER)
+
+
+def _rule(version: int, chain: str, expressions: Sequence[bytes]) -> Message:
+    body = text(1, TABLE) + text(2, chain) + nest(4, *expressions)
+    return Message(Msg.NEWRULE, FAMILIES[version], body, Nlm.CREATE | Nlm.APPEND)
+
+
+# What the sets hold
+
+
+def guards(allow: Sequence[Span], ports: Sequence[int]) -> Iterator[Message]:
+    """Yield what makes the guard sets hold exactly this."""
+    for version, family in FAMILIES.items():
+        for spec in (ALLOW, PORTS):
+            yield elements_message(Msg.DELSETELEM, family, TABLE, spec.name, ())
+        keys = [e for s in allow if s.version == version for e in _bounds(s, interval=True)]
+        yield from elements_messages(Msg.NEWSETELEM, family, TABLE, ALLOW.name, keys)
+        numbers = [element(struct.pack("!H", port)) for port in sorted(set(ports))]
+        yield from elements_messages(Msg.NEWSETELEM, family, TABLE, PORTS.name, numbers)
+
+
+def changes(change: ChangeSet, now: float, *, in_place: bool) -> Iterator[Message]:
+    """Yield the messages of a change, removals first, none larger than it may be.
+
+    A removal is preceded by an addition of the same, so that one that has lapsed meanwhile is
+    no error. Without `in_place`, for kernels before 6.12 that leave the deadline of a held
+    element alone, additions are taken out and put in again.
+    """
+    for group in _groups(change.removals):
+        yield from _elements(Msg.NEWSETELEM, group, now)
+        yield from _elements(Msg.DELSETELEM, group, now)
+    for group in _groups(change.additions):
+        yield from _elements(Msg.NEWSETELEM, group, now)
+        if not in_place:
+            yield from _elements(Msg.DELSETELEM, group, now)
+            yield from _elements(Msg.NEWSETELEM, group, now)
+
+
+GROUP = 500
+
+
+def _groups(elements: Iterable[Element]) -> Iterator[list[Element]]:
+    """Yield runs of elements of the same set, short enough for one message."""
+    open_groups: dict[tuple[int, str], list[Element]] = {}
+    for e in elements:
+        where = (e.span.version, spec_of(e.measure, e.span).name)
+        group = open_groups.setdefault(where, [])
+        group.append(e)
+        if len(group) == GROUP:
+            yield open_groups.pop(where)
+    yield from open_groups.values()
+
+
+def _elements(kind: Msg, group: Sequence[Element], now: float) -> Iterator[Message]:
+    spec = spec_of(group[0].measure, group[0].span)
+    packed: list[bytes] = []
+    for e in group:
+        if kind is Msg.DELSETELEM:
+            packed += _bounds(e.span, interval=spec.interval)
+            continue
+        timeout_ms = int(min(max(e.until - now, LEAST_S), MOST_S) * 1000)
+        own = element_expressions(*_expressions(spec, e.rate)) if spec.limited else b""
+        packed += _bounds(e.span, interval=spec.interval, timeout_ms=timeout_ms, expressions=own)
+    family = FAMILIES[group[0].span.version]
+    return elements_messages(kind, family, TABLE, spec.name, packed)
+
+
+def _bounds(
+    span: Span, *, interval: bool, timeout_ms: int | None = None, expressions: bytes = b""
+) -> list[bytes]:
+    """Return the entries of a span; the end of the address space has no closing one."""
+    entries = [element(key_of(span.version, span.start), timeout_ms, expressions)]
+    if interval and span.end + 1 < 1 << BITS[span.version]:
+        entries.append(end_element(key_of(span.version, span.end + 1)))
+    return entries
+
+
+def rate_of(raw: RawElement, measure: Measure) -> int:
+    """Return an element's rate in the unit of its measure; 0 where it has none."""
+    for name, fields in raw.expressions:
+        if name == "limit":
+            rate = int.from_bytes(fields.get(1, b""), "big")
+            per_s = int.from_bytes(fields.get(2, b""), "big")
+            return rate * 3600 // max(1, per_s) if measure is Measure.CONNECTIONS else rate
+    return 0
+
+
+def traffic_of(raw: RawElement) -> Traffic | None:
+    """Return what an element's counter says, None where it has none."""
+    for name, fields in raw.expressions:
+        if name == "counter":
+            return Traffic(
+                packets=int.from_bytes(fields.get(2, b""), "big"),
+                bytes=int.from_bytes(fields.get(1, b""), "big"),
+            )
+    return None
+
+
+def spans_of(version: int, raws: Iterable[RawElement]) -> Iterator[tuple[Span, RawElement]]:
+    """Pair the starts and ends of an interval set as dumped, in any order."""
+    last = (1 << BITS[version]) - 1
+    begun: RawElement | None = None
+    for raw in sorted(raws, key=lambda r: (r.key, not r.is_end)):
+        address = int.from_bytes(raw.key, "big")
+        if begun:
+            yield Span(version, int.from_bytes(begun.key, "big"), address - 1), begun
+        begun = None if raw.is_end else raw
+    if begun:
+        yield Span(version, int.from_bytes(begun.key, "big"), last), begun
+
+
+def elements_of(
+    measure: Measure, version: int, spec: SetSpec, raws: Iterable[RawElement], now: float
+) -> Iterator[Element]:
+    """Yield what a dumped set holds; `now` is the time of the dump, epoch seconds."""
+    pairs: Iterable[tuple[Span, RawElement]]
+    if spec.interval:
+        pairs = spans_of(version, raws)
+    else:
+        pairs = ((_host(version, raw.key), raw) for raw in raws)
+    for span, raw in pairs:
+        left_s = MOST_S if raw.expires_ms is None else raw.expires_ms / 1000
+        yield Element(measure, span, rate_of(raw, measure), now + left_s)
+
+
+def _host(version: int, key: bytes) -> Span:
+    address = int.from_bytes(key, "big")
+    return Span(version, address, address)
+
+
+def query(e: Element, *, end: bool = False) -> Message:
+    """Return the request for the entry that holds the start of a span, or that closes it."""
+    key = key_of(e.span.version, e.span.start)
+    entry = end_element(key) if end else element(key)
+    name = spec_of(e.measure, e.span).name
+    return elements_message(Msg.GETSETELEM, FAMILIES[e.span.version], TABLE, name, [entry])
+
+
+def agrees(wanted: Element, held: Element | None, now: float) -> bool:
+    """Whether the kernel holds what was wanted, or it may have lapsed by now."""
+    if held is None:
+        return wanted.until <= now + TOLERANCE_S
+    until = now + min(max(wanted.until - now, LEAST_S), MOST_S)
+    return (
+        held.span == wanted.span
+        and held.rate == wanted.rate
+        and abs(held.until - until) <= TOLERANCE_S
+    )
