@@ -133,4 +133,6 @@ def _enforcer(view: EnforcerView) -> list[Metric]:
                  "backend", {backend: view.repairs}),
         by_label("excise_enforcer_failures_total", "Changes the kernel did not take.",
                  "backend", {backend: view.failures}),
+        by_label("excise_enforcer_lapsed", "Decisions past by the wall clock alone.",
+                 "backend", {backend: view.lapsed}),
     ]  # fmt: skip

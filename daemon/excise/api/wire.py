@@ -215,6 +215,7 @@ def to_event(effect: Effect) -> tuple[str, dict[str, Any]]:
             return "decision", effect.to_wire()
         case Finding():
             return "finding", {
+                "event": "finding",
                 "ts": round(effect.ts, 3),
                 "rule": effect.rule,
                 "kind": effect.entity.kind.value,
@@ -223,4 +224,9 @@ def to_event(effect: Effect) -> tuple[str, dict[str, Any]]:
                 "numbers": _numbers(effect.numbers),
             }
         case Alarm():
-            return "alarm", {"ts": round(effect.ts, 3), "code": effect.code, "text": effect.text}
+            return "alarm", {
+                "event": "alarm",
+                "ts": round(effect.ts, 3),
+                "code": effect.code,
+                "text": effect.text,
+            }

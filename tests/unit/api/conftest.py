@@ -348,7 +348,7 @@ def serving(directory: Path, *, listen=None, empty=False, pace=PACE):
     thread.start()
     try:
         assert up.wait(10), "the server did not come up"
-        box.served.call = lambda f, *a: box.loop.call_soon_threadsafe(f, *a)
+        box.served.call = box.loop.call_soon_threadsafe
         yield box.served
     finally:
         box.loop.call_soon_threadsafe(box.stop.set)

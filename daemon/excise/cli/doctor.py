@@ -1,0 +1,79 @@
+"""`excise doctor`: is everything here that excise needs, and what to do if not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from excise.api.wire import StatusView
+from excise.cli.client import Client, decode
+from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
+from excise.cli.text import paint, printable
+from excise.errors import ConfigError, ExciseError, RefusedError, UnreachableError
+
+if TYPE_CHECKING:
+    from excise.doctor import Check
+
+COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+
+    @app.command()
+    def doctor(
+        as_json: AsJson = False, config: ConfigFile = None, socket: SocketFile = None
+    ) -> None:
+        """Check configuration, rules, inputs, kernel and daemon; exit 1 if any check fails."""
+        from excise.doctor import examine, read_tables
+
+        checks = [*examine(config, read_tables), check_daemon(_client(socket, config))]
+        if as_json:
+            _print_json(checks)
+        else:
+            print("\n".join(map(describe, checks)))
+        if any(check.state == "fail" for check in checks):
+            raise typer.Exit(1)
+
+
+def _client(socket: SocketFile, config: ConfigFile) -> Client | None:
+    try:
+        return connect(socket, config)
+    except ConfigError:
+        return None  # the check of the configuration says it already
+
+
+def check_daemon(client: Client | None) -> Check:
+    """Whether a daemon answers, and does its job."""
+    from excise.doctor import Check, State
+
+    if client is None:
+        text = "not asked: the configuration names no socket"
+        return Check("daemon", State.WARN, text, "name it with --socket")
+    try:
+        view = decode(client.get("/v1/status"), StatusView)
+    except UnreachableError as error:
+        return Check("daemon", State.WARN, str(error), "start it: systemctl start excise")
+    except RefusedError as error:
+        return Check("daemon", State.FAIL, str(error), "run this as root")
+    except ExciseError as error:
+        return Check("daemon", State.FAIL, str(error), "see its log: journalctl -u excise")
+    if view.not_ready:
+        advice = "see `excise status` and its log: journalctl -u excise"
+        return Check("daemon", State.FAIL, "; ".join(view.not_ready), advice)
+    return Check("daemon", State.OK, f"answers on {client.socket_path}, posture {view.posture}")
+
+
+def describe(check: Check) -> str:
+    """Return a check as a line for a person, and what to do as another."""
+    line = f"{paint(check.state.value.ljust(4), COLOURS[check.state.value])}  {check.name}: "
+    line += printable(check.text)
+    return f"{line}\n      → {check.advice}" if check.advice else line
+
+
+def _print_json(checks: list[Check]) -> None:
+    import msgspec
+
+    failed = any(check.state == "fail" for check in checks)
+    print(msgspec.json.encode({"healthy": not failed, "checks": checks}).decode())
