@@ -166,9 +166,12 @@ def desired(
     for decision in decisions:
         if decision.plane is not Plane.NETWORK or decision.until <= now:
             continue
-        for measure, rate in _measures(decision, ladder, tiers):
-            element = Element(measure, parse_span(decision.target), rate, decision.until)
-            _keep_stricter(wishes[measure], element)
+        rates = _measures(decision, ladder, tiers)
+        if not rates:
+            continue
+        span = parse_span(decision.target)
+        for measure, rate in rates:
+            _keep_stricter(wishes[measure], Element(measure, span, rate, decision.until))
     drops = _settle(wishes[Measure.DROP], walls, _longest)
     dropped = _Cover(drops.values())
     held = {Measure.DROP: drops}
