@@ -94,9 +94,9 @@ def check_rules(paths: Iterable[Path], factory: EngineFactory = Engine) -> Check
     found, missing = find_rule_files(paths)
     files = [read_rule_file(path) for path in found]
     book, doubles = collect(_sound(files))
-    problems = [_as_problem(error, "rule-file") for error in missing]
+    problems = [as_problem(error, "rule-file") for error in missing]
     problems += [problem for file in files for problem in file.problems]
-    problems += [_as_problem(error, "rule-id") for error in doubles]
+    problems += [as_problem(error, "rule-id") for error in doubles]
     tests = 0
     for rule, root in _sound(files):
         tests += len(rule.tests)
@@ -132,10 +132,10 @@ def read_rule_file(path: Path) -> RuleFile:
     try:
         document = read_yaml_file(path)
     except InvalidError as error:
-        return RuleFile(path, None, None, (_as_problem(error, "yaml"),))
+        return RuleFile(path, None, None, (as_problem(error, "yaml"),))
     rule, errors = parse_rule(document)
     if rule is None:
-        return RuleFile(path, None, None, tuple(_as_problem(e, "schema") for e in errors))
+        return RuleFile(path, None, None, tuple(as_problem(e, "schema") for e in errors))
     root = document.root()
     return RuleFile(path, rule, root, tuple(lint(rule, root)))
 
@@ -214,7 +214,8 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith(("_", ".")) for part in path.parts)
 
 
-def _as_problem(error: InvalidError, check: str) -> Problem:
+def as_problem(error: InvalidError, check: str) -> Problem:
+    """Return an error as a problem found by `check`."""
     return Problem(check, Severity.ERROR, error.message, error.mark, error.hint)
 
 

@@ -99,7 +99,7 @@ def _fill(value: object, i: int) -> object:
         index = _INDEX.fullmatch(match[1])
         if not index:
             hint = "a text may hold {i} and {i%N}"
-            raise InvalidError(f"{match[0]} is no number to fill in", hint=hint)
+            raise InvalidError(f"holds {match[0]}, no number to fill in", hint=hint)
         return str(i % int(index[1]) if index[1] else i)
 
     return _BRACES.sub(number, value)
