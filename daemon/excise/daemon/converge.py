@@ -63,14 +63,16 @@ class Converger:
         """Take over what an earlier run left. Raises EnforceError."""
         if self._opened:
             return
-        guards = (tuple(protected), tuple(ports))
-        self._enforcer.set_guards(*guards)
         self._enforcer.open()
-        self._guards, self._active, self._opened = guards, None, True
+        self._guards, self._active, self._opened = None, None, True
+        self._guard(protected, ports)
 
     def sweep(self) -> None:
-        """Remove what an earlier run may have left, and keep nothing. Raises EnforceError."""
+        """Remove every trace of this run and of earlier ones. Raises EnforceError."""
+        if not self._opened:
+            self._enforcer.open()
         self._enforcer.lift_all()
+        self._enforcer.close(keep=True)
         self._active, self._guards, self._opened = None, None, False
 
     def drifted(self) -> bool:
@@ -87,13 +89,14 @@ class Converger:
         if not self._opened and lapsed == len(enforcing):
             return Outcome(entries=0, changes=0, repaired=False, lapsed=lapsed)
         self.open(wish.protected, wish.ports)
-        self._guard(wish)
         want = desired(enforcing, wish.tiers, wish.protected, wish.now)
         try:
+            self._guard(wish.protected, wish.ports)
             changes, repaired = self._apply(want, wish.now)
         except DivergedError:
-            self._active = None
+            self._active, self._guards = None, None
             self._enforcer.replace(want)
+            self._guard(wish.protected, wish.ports)
             self._active, changes, repaired = want, len(want), True
         return Outcome(len(want), changes, repaired, lapsed)
 
@@ -103,8 +106,8 @@ class Converger:
             self._enforcer.close(keep=keep)
             self._opened = False
 
-    def _guard(self, wish: Wish) -> None:
-        guards = (tuple(wish.protected), tuple(wish.ports))
+    def _guard(self, protected: Sequence[str], ports: Sequence[int]) -> None:
+        guards = (tuple(protected), tuple(ports))
         if guards != self._guards:
             self._guards = None
             self._enforcer.set_guards(*guards)

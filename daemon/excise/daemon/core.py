@@ -20,7 +20,9 @@ from excise.engine import Engine
 from excise.log import Log, log_alarm, log_decision
 from excise.model.decision import DecisionEvent, Posture
 from excise.model.record import Record
+from excise.model.settings import Settings
 from excise.model.step import Alarm, Allow, Disallow, Effect, Input, Observed, SetPosture, Tick
+from excise.rules.schema import Rulebook
 from excise.store.snapshot import Snapshot
 from excise.store.store import PostureChoice
 
@@ -32,8 +34,10 @@ CLOCK_JUMPED = "clock-jumped"
 
 @dataclass(slots=True)
 class Core:
-    """Feeds the engine. `intake` is held for a whole chunk, so that nothing is stored or
-    snapshot between the lines of one chunk, whose cursor stands for all of them.
+    """Feeds the engine.
+
+    `intake` is held for a whole chunk, so that nothing is stored or snapshot between the lines
+    of one chunk, whose cursor stands for all of them.
     """
 
     engine: Engine
@@ -92,6 +96,15 @@ class Core:
         async with self.intake:
             effects = self._step(inputs, self.time.now() or None)
             self.ledger.put(Entry(effects), self.engine.clock)
+            self.reconciler.kick()
+
+    async def configure(self, settings: Settings, rulebook: Rulebook) -> None:
+        """Put other settings and rules in force, between two chunks; evidence is kept."""
+        async with self.intake:
+            self.configured_posture = settings.posture
+            self.engine.configure(settings)
+            if rulebook != self.engine.rulebook:
+                self.engine.replace_rules(rulebook)
             self.reconciler.kick()
 
     async def tick(self) -> None:

@@ -1,0 +1,136 @@
+"""The running daemon as the control API sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from concurrent.futures import Executor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from excise.api.tally import Tally
+from excise.config import Config
+from excise.daemon.converge import Converger
+from excise.daemon.core import Core
+from excise.daemon.inputs import BLIND, InputLoop, Rejects
+from excise.daemon.reload import Loaded, in_force, load_all, refused
+from excise.decode.base import Decoder
+from excise.engine import Engine
+from excise.errors import EnforceError, RefusedError
+from excise.model.decision import Posture
+from excise.model.step import Effect, Input, SetPosture
+from excise.model.view import EnforcerView, InputView, PushView, ReloadView
+from excise.supervise import Progress
+
+
+@dataclass(slots=True)
+class Daemon:
+    """Implements `excise.api.control.Control`, and reload for SIGHUP."""
+
+    core: Core
+    config: Config
+    loops: Sequence[InputLoop]
+    pushed: Decoder
+    progress: Progress
+    kernel: Executor
+    started_ts: float
+    config_path: Path | None
+    reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @property
+    def engine(self) -> Engine:
+        """The core, for reading."""
+        return self.core.engine
+
+    @property
+    def tally(self) -> Tally:
+        """Counts since start."""
+        return self.core.tally
+
+    @property
+    def last_serial(self) -> int:
+        """Serial of the newest event, 0 before the first."""
+        return self.core.ledger.stream.last_serial
+
+    async def submit(self, *inputs: Input) -> list[Effect]:
+        """Run operator inputs; return when stored and in the kernel."""
+        for item in inputs:
+            if isinstance(item, SetPosture) and item.posture is not Posture.OBSERVE:
+                await self.open_kernel()
+        return await self.core.operate(*inputs)
+
+    async def open_kernel(self) -> None:
+        """Take hold of the kernel. Raises RefusedError where that cannot be done."""
+        loop = asyncio.get_running_loop()
+        converger: Converger = self.core.reconciler.converger
+        protected = [view.cidr for view in self.engine.allowed()]
+        try:
+            await loop.run_in_executor(self.kernel, converger.open, protected, self.config.ports)
+        except EnforceError as error:
+            raise RefusedError(f"cannot enforce on this host: {error}") from error
+
+    async def push(self, lines: bytes) -> PushView:
+        """Take records as NDJSON, as if they had been logged."""
+        decoded = self.pushed.decode(lines.splitlines())
+        await self.core.push(decoded.records)
+        rejects = Rejects()
+        rejects.count(decoded.rejects)
+        return PushView(accepted=len(decoded.records), rejects=dict(rejects.by_reason))
+
+    def inputs(self) -> list[InputView]:
+        """Every input and how it stands."""
+        return [loop.view() for loop in self.loops]
+
+    def enforcer(self) -> EnforcerView:
+        """The kernel side and how it stands."""
+        return self.core.reconciler.view()
+
+    def not_ready(self) -> list[str]:
+        """Reasons why the daemon does not do its job now; empty when it does."""
+        reasons = [f"input {v.name} is blind: {v.problem}" for v in self.inputs() if v.state == BLIND]
+        kernel = self.enforcer()
+        if kernel.problem:
+            reasons.append(f"enforcer {kernel.backend}: {kernel.problem}")
+        elif not kernel.in_sync:
+            reasons.append(f"enforcer {kernel.backend}: the kernel's set is being put right")
+        if self.core.ledger.problem:
+            reasons.append(f"store: {self.core.ledger.problem}")
+        tripped = self.engine.status().tripped
+        if tripped:
+            reasons.append(f"governor: {tripped}")
+        return reasons + [f"loop {name} is stuck" for name in self.progress.stuck()]
+
+    async def events(self, after: int | None) -> AsyncIterator[tuple[int, Effect]]:
+        """Yield (serial, effect) live; first those kept after serial `after`, if given."""
+        ledger = self.core.ledger
+        async for numbered in ledger.stream.follow(after, ledger.older):
+            yield numbered
+
+    async def reload(self) -> ReloadView:
+        """Read configuration and rules again; keep the last good set on any error."""
+        async with self.reloading:
+            loop = asyncio.get_running_loop()
+            loaded, errors = await loop.run_in_executor(None, load_all, self.config_path)
+            view = refused(errors, len(self.engine.rulebook.rules))
+            if loaded is not None:
+                view = await self._put_in_force(loaded)
+            self.tally.reloaded(applied=view.applied, ts=self.core.time.clock.wall())
+        write = self.core.log.info if view.applied else self.core.log.error
+        event = "reload.applied" if view.applied else "reload.refused"
+        write(event, rules=view.rules, errors=view.errors, restart=view.restart)
+        return view
+
+    async def _put_in_force(self, loaded: Loaded) -> ReloadView:
+        config, restart = in_force(self.config, loaded.config)
+        rules = len(loaded.rulebook.rules)
+        changed = config.posture is not self.config.posture
+        if changed and config.posture is not Posture.OBSERVE:
+            try:
+                await self.open_kernel()
+            except RefusedError as error:
+                return refused((str(error),), len(self.engine.rulebook.rules))
+        self.config = config
+        await self.core.configure(config.settings(), loaded.rulebook)
+        if changed:
+            await self.core.operate(SetPosture(config.posture))
+        return ReloadView(applied=True, rules=rules, restart=restart)

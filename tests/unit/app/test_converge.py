@@ -1,0 +1,189 @@
+import pytest
+
+from excise.daemon.converge import Converger, Wish
+from excise.decide.plan import ActiveSet, Measure
+from excise.errors import DivergedError, EnforceError
+from excise.model.decision import Action
+from excise.model.settings import DEFAULT_TIERS
+
+NOW = 1_000_000.0
+
+
+class FakeKernel:
+    """An enforcer that notes its calls; `fail` names calls that raise once."""
+
+    name = "fake"
+
+    def __init__(self):
+        self.calls = []
+        self.active = ActiveSet()
+        self.synced = True
+        self.fail = {}
+
+    def _call(self, name):
+        self.calls.append(name)
+        if name in self.fail:
+            raise self.fail.pop(name)
+
+    def open(self):
+        self._call("open")
+
+    def read(self):
+        self._call("read")
+        return self.active
+
+    def apply(self, change):
+        self._call("apply")
+        self.active = change.onto(self.active)
+        self.synced = True
+
+    def replace(self, wish):
+        self._call("replace")
+        self.active = wish
+        self.synced = True
+
+    def set_guards(self, allow, ports):
+        self._call("guards")
+        self.guards = (tuple(allow), tuple(ports))
+
+    def in_sync(self):
+        return self.synced
+
+    def lift_all(self):
+        self._call("lift_all")
+        self.active = ActiveSet()
+
+    def close(self, *, keep):
+        self._call(f"close keep={keep}")
+
+
+@pytest.fixture
+def kernel():
+    return FakeKernel()
+
+
+@pytest.fixture
+def converger(kernel):
+    return Converger(kernel)
+
+
+def wish(*decisions, protected=(), now=NOW):
+    return Wish(decisions, DEFAULT_TIERS, protected, (443,), now)
+
+
+def dropped(kernel):
+    return sorted(str(span) for span in kernel.active.held[Measure.DROP])
+
+
+def test_nothing_is_touched_before_there_is_something_to_enforce(kernel, converger, decision):
+    outcome = converger.converge(wish(decision(action=Action.OBSERVE)))
+
+    assert kernel.calls == []
+    assert outcome.entries == 0
+
+
+def test_the_first_decision_opens_guards_reads_and_applies(kernel, converger, decision):
+    outcome = converger.converge(wish(decision(), protected=("192.0.2.1/32",)))
+
+    assert kernel.calls == ["open", "guards", "read", "apply"]
+    assert kernel.guards == (("192.0.2.1/32",), (443,))
+    assert dropped(kernel) == ["203.0.113.7/32"]
+    assert (outcome.entries, outcome.changes, outcome.repaired) == (1, 1, False)
+
+
+def test_a_second_round_sends_only_what_changed(kernel, converger, decision):
+    converger.converge(wish(decision()))
+    kernel.calls.clear()
+
+    outcome = converger.converge(wish(decision(), decision(id="d2", target="203.0.113.8/32")))
+
+    assert kernel.calls == ["apply"]
+    assert outcome.changes == 1
+
+
+def test_the_same_wish_again_sends_nothing(kernel, converger, decision):
+    converger.converge(wish(decision()))
+    kernel.calls.clear()
+
+    assert converger.converge(wish(decision())).changes == 0
+    assert kernel.calls == []
+
+
+def test_what_an_earlier_run_left_is_taken_over(kernel, converger, decision):
+    converger.converge(wish(decision()))
+    kernel.calls.clear()
+
+    later = Converger(kernel)
+    outcome = later.converge(wish(decision()))
+
+    assert kernel.calls == ["open", "guards", "read"]
+    assert (outcome.changes, outcome.repaired) == (0, False)
+
+
+def test_what_somebody_took_away_is_put_back(kernel, converger, decision):
+    converger.converge(wish(decision()))
+    kernel.active, kernel.synced = ActiveSet(), False
+    assert converger.drifted()
+
+    outcome = converger.converge(wish(decision()))
+
+    assert outcome.repaired
+    assert dropped(kernel) == ["203.0.113.7/32"]
+    assert not converger.drifted()
+
+
+def test_a_kernel_that_diverged_is_built_anew(kernel, converger, decision):
+    kernel.fail["apply"] = DivergedError("not what we believed")
+
+    outcome = converger.converge(wish(decision()))
+
+    assert outcome.repaired
+    assert "replace" in kernel.calls
+    assert dropped(kernel) == ["203.0.113.7/32"]
+
+
+def test_after_a_failure_the_kernel_is_read_back_not_guessed(kernel, converger, decision):
+    converger.converge(wish(decision()))
+    kernel.fail["apply"] = EnforceError("no buffer space")
+    with pytest.raises(EnforceError):
+        converger.converge(wish(decision(), decision(id="d2", target="203.0.113.8/32")))
+    assert converger.drifted()
+    kernel.calls.clear()
+
+    converger.converge(wish(decision(), decision(id="d2", target="203.0.113.8/32")))
+
+    assert kernel.calls == ["read", "apply"]
+    assert dropped(kernel) == ["203.0.113.7/32", "203.0.113.8/32"]
+
+
+def test_changed_guards_reach_the_kernel_even_after_a_failure(kernel, converger, decision):
+    converger.converge(wish(decision()))
+    kernel.fail["guards"] = EnforceError("busy")
+    with pytest.raises(EnforceError):
+        converger.converge(wish(decision(), protected=("192.0.2.1/32",)))
+
+    converger.converge(wish(decision(), protected=("192.0.2.1/32",)))
+
+    assert kernel.guards == (("192.0.2.1/32",), (443,))
+
+
+def test_decisions_past_their_end_by_the_wall_clock_are_counted_not_enforced(
+    kernel, converger, decision
+):
+    outcome = converger.converge(wish(decision(until=NOW - 1), decision(target="192.0.2.9/32")))
+
+    assert (outcome.entries, outcome.lapsed) == (1, 1)
+    assert dropped(kernel) == ["192.0.2.9/32"]
+
+
+def test_a_sweep_leaves_no_trace(kernel, converger):
+    converger.sweep()
+
+    assert kernel.calls == ["open", "lift_all", "close keep=True"]
+    assert not converger.opened
+
+
+def test_letting_go_of_what_was_never_held_does_nothing(kernel, converger):
+    converger.close(keep=True)
+
+    assert kernel.calls == []

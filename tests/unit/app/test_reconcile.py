@@ -1,0 +1,146 @@
+import asyncio
+
+import pytest
+
+from excise.daemon.converge import Outcome
+from excise.daemon.reconcile import FALLBACK_AFTER, Reconciler
+from excise.errors import EnforceError
+
+
+class FakeConverger:
+    """Says how a round went; notes what it was asked for."""
+
+    backend = "fake"
+
+    def __init__(self):
+        self.wishes = []
+        self.failures = 0
+        self.drift = False
+        self.repaired = False
+
+    def converge(self, wish):
+        self.wishes.append(wish)
+        if self.failures:
+            self.failures -= 1
+            raise EnforceError("no buffer space")
+        self.drift = False
+        return Outcome(entries=3, changes=1, repaired=self.repaired, lapsed=2)
+
+    def drifted(self):
+        return self.drift
+
+
+@pytest.fixture
+def converger():
+    return FakeConverger()
+
+
+@pytest.fixture
+def alarms():
+    return []
+
+
+@pytest.fixture
+def reconciler(converger, executor, alarms, log):
+    numbers = iter(range(1000))
+    return Reconciler(
+        converger=converger,
+        wish=lambda: next(numbers),
+        executor=executor,
+        on_alarm=lambda code, _text: alarms.append(code),
+        log=log,
+    )
+
+
+def running(reconciler, story):
+    """Run the loop beside a story."""
+
+    async def both():
+        async with asyncio.TaskGroup() as group:
+            loop = group.create_task(reconciler.run(lambda: None))
+            result = await story()
+            loop.cancel()
+        return result
+
+    return asyncio.run(both())
+
+
+def test_a_kick_is_settled_when_the_kernel_acknowledged(reconciler, converger):
+    async def story():
+        await reconciler.settled(reconciler.kick())
+        return len(converger.wishes)
+
+    assert running(reconciler, story) >= 1
+    assert reconciler.view().in_sync
+    assert reconciler.view().entries == 3
+    assert reconciler.view().lapsed == 2
+
+
+def test_many_kicks_during_a_round_become_one_round(reconciler, converger):
+    async def story():
+        await reconciler.settled(reconciler.kick())
+        before = len(converger.wishes)
+        tickets = [reconciler.kick() for _ in range(100)]
+        await reconciler.settled(tickets[-1])
+        return len(converger.wishes) - before
+
+    assert running(reconciler, story) <= 2
+
+
+def test_whoever_waits_learns_that_the_kernel_did_not_take_it(reconciler, converger):
+    converger.failures = 1
+
+    async def story():
+        with pytest.raises(EnforceError, match="not in the kernel yet"):
+            await reconciler.settled(reconciler.kick())
+
+    running(reconciler, story)
+
+
+def test_a_failing_kernel_is_tried_again_and_heals(reconciler, converger, until):
+    converger.failures = 2
+
+    async def story():
+        reconciler.kick()
+        await until(lambda: reconciler.failures == 2 and not reconciler.problem)
+
+    running(reconciler, story)
+
+    assert reconciler.view().failures == 2
+    assert reconciler.view().problem == ""
+
+
+def test_a_person_is_called_once_when_it_falls_back_and_once_when_it_is_well(
+    reconciler, converger, alarms
+):
+    converger.failures = FALLBACK_AFTER + 2
+
+    async def story():
+        for _ in range(FALLBACK_AFTER + 3):
+            await reconciler.round()
+
+    asyncio.run(story())
+
+    assert alarms == ["enforce-failed", "enforce-recovered"]
+
+
+def test_while_it_fails_the_view_says_that_excise_only_observes(reconciler, converger):
+    converger.failures = 1
+    asyncio.run(reconciler.round())
+
+    view = reconciler.view()
+    assert view.problem.startswith("observing only")
+    assert not view.in_sync
+
+
+def test_a_kernel_changed_by_others_is_put_right_without_a_decision(
+    reconciler, converger, alarms, until
+):
+    async def story():
+        await reconciler.settled(reconciler.kick())
+        converger.drift, converger.repaired = True, True
+        await until(lambda: reconciler.repairs > 0)
+
+    running(reconciler, story)
+
+    assert alarms == ["enforce-repaired"]
