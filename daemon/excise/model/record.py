@@ -3,8 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import msgspec
+
+#: Bounds hold for what is decoded; they keep absurd numbers out of every sum further on.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e8)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
+Status = Annotated[int, msgspec.Meta(ge=0, le=999)]
+Chain = Annotated[
+    tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=128)], ...],
+    msgspec.Meta(max_length=8),
+]
 
 
 class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
@@ -18,35 +29,35 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     ts: float
     client: str
     peer: str = ""
-    client_port: int = -1
+    client_port: Port = -1
     account: str = ""
     org: str = ""
     method: str = ""
     path: str = ""
-    status: int = -1
+    status: Status = -1
     model: str = ""
     request_id: str = ""
     connection: str = ""
-    input_tokens: int = -1
-    output_tokens: int = -1
-    reasoning_tokens: int = -1
-    cached_tokens: int = -1
-    bytes_in: int = -1
-    bytes_out: int = -1
-    duration: float = -1.0
-    ttfb: float = -1.0
+    input_tokens: Count = -1
+    output_tokens: Count = -1
+    reasoning_tokens: Count = -1
+    cached_tokens: Count = -1
+    bytes_in: Count = -1
+    bytes_out: Count = -1
+    duration: Seconds = -1.0
+    ttfb: Seconds = -1.0
     tls: str = ""
     ja4: str = ""
     sni: str = ""
     alpn: str = ""
     user_agent: str = ""
-    prompt: tuple[str, ...] = ()
+    prompt: Chain = ()
     simhash: str = ""
-    max_tokens: int = -1
-    n: int = -1
-    logprobs: int = -1
-    logit_bias: int = -1
-    temperature: float = -1.0
+    max_tokens: Count = -1
+    n: Count = -1
+    logprobs: Count = -1
+    logit_bias: Count = -1
+    temperature: Annotated[float, msgspec.Meta(ge=0.0, le=1e6)] = -1.0
     stream: bool | None = None
 
 

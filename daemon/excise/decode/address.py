@@ -1,0 +1,71 @@
+"""Addresses as text: one spelling per address, so that equal text means equal address."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from ipaddress import IPv6Address, ip_address
+
+_OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
+_V4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
+_BRACKETED = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?")
+_V4_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}")
+CACHE_SIZE = 262_144
+#: longest text of an address: RFC 4291 2.2, form 3
+_MAX_TEXT = 45
+
+
+def canonical(text: str) -> str:
+    """Return the canonical text (RFC 5952; a v4-mapped v6 address as v4), or `""`.
+
+    Zone ids (`%eth0`) are refused: they name a link of this host, not a client.
+    """
+    if _V4.fullmatch(text):
+        return text
+    if len(text) > _MAX_TEXT or "%" in text:
+        return ""
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return ""
+    if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(address)
+
+
+def hop(text: str) -> str:
+    """Return the canonical address of one X-Forwarded-For hop, or `""` for junk.
+
+    Beside bare addresses, `[v6]`, `[v6]:port` and `v4:port` are understood (RFC 7239 6).
+    """
+    text = text.strip(" \t")
+    if wrapped := _BRACKETED.fullmatch(text):
+        inner = wrapped[1]
+        return canonical(inner) if ":" in inner else ""
+    if ported := _V4_PORT.fullmatch(text):
+        return canonical(ported[1])
+    return canonical(text)
+
+
+class Addresses:
+    """A bounded cache of `canonical`. Forgets all when full: refilling is cheap and rare."""
+
+    __slots__ = ("_known", "_size")
+
+    def __init__(self, size: int = CACHE_SIZE) -> None:
+        self._known: dict[str, str] = {}
+        self._size = size
+
+    def canonical(self, text: str) -> str:
+        """Return what the function `canonical` returns."""
+        known = self._known.get(text)
+        if known is None:
+            if len(self._known) >= self._size:
+                self._known.clear()
+            known = self._known[text] = canonical(text)
+        return known
+
+    def canonical_all(self, texts: Iterable[str]) -> list[str]:
+        """Return `canonical` of each, in order."""
+        get = self._known.get
+        return [get(text) or self.canonical(text) for text in texts]

@@ -1,0 +1,95 @@
+"""The seam between lines and records, and what every line format shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Protocol
+
+from excise.decode.trust import Network
+from excise.errors import ExciseError
+from excise.model.record import Decoded, Record, Reject
+
+#: longest line that is decoded; a source delivers one byte more of a longer one
+MAX_LINE_BYTES = 65_536
+SAMPLE_BYTES = 200
+UNAUTHORIZED = "401"
+CONTROL = bytes(set(range(32)) - {0x09, 0x0D}) + b"\x7f"
+
+
+class Decoder(Protocol):
+    """One log format."""
+
+    name: str
+
+    def decode(self, lines: Sequence[bytes]) -> Decoded:
+        """Decode whole lines, without their newline.
+
+        Never raises for what a line holds: every line becomes one record or one reject, except
+        blank ones, which are ignored.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeContext:
+    """What formats need beside the lines.
+
+    `trusted`: proxies whose X-Forwarded-For hop is believed. `account_key`: secret of this
+    host (up to 64 bytes) that turns user names and credentials into opaque account ids.
+    """
+
+    trusted: tuple[Network, ...]
+    account_key: bytes
+
+    def account(self, claim: str, status: str) -> str:
+        """Return the account id of a user name or credential that a format carries raw.
+
+        That is 32 hex digits of keyed BLAKE2b (RFC 7693). A claim that was refused with 401 is
+        nobody's: anybody can make it.
+        """
+        if not claim or status == UNAUTHORIZED:
+            return ""
+        return blake2b(claim.encode(), digest_size=16, key=self.account_key).hexdigest()
+
+
+class LineRejectedError(ExciseError):
+    """A line cannot be decoded; `reason` is short and stable, see docs/inputs.md."""
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"line rejected: {reason}")
+
+
+def reject(line: bytes, reason: str) -> Reject:
+    """Return the reject of a line, with its first bytes."""
+    return Reject(reason, line[:SAMPLE_BYTES])
+
+
+def blank(line: bytes) -> bool:
+    """Whether a line is neither record nor reject."""
+    return not line or line.isspace()
+
+
+def decode_each(lines: Sequence[bytes], one: Callable[[bytes], tuple[Record, int]]) -> Decoded:
+    """Decode line by line.
+
+    `one` returns a record and how many fields it ignored, or raises LineRejectedError.
+    """
+    records: list[Record] = []
+    rejects: list[Reject] = []
+    unknown = 0
+    for line in lines:
+        if blank(line):
+            continue
+        try:
+            if len(line) > MAX_LINE_BYTES:
+                raise LineRejectedError("too-long")  # noqa: TRY301 - one place builds rejects
+            record, ignored = one(line)
+        except LineRejectedError as error:
+            rejects.append(reject(line, error.reason))
+        else:
+            records.append(record)
+            unknown += ignored
+    return Decoded(records, rejects, unknown)

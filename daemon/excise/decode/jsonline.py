@@ -1,0 +1,56 @@
+"""A JSON object from one line, with everything refused that an injection could leave behind."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+
+from excise.decode.base import CONTROL, LineRejectedError
+
+_decode = msgspec.json.Decoder().decode
+
+
+def parse_object(line: bytes) -> dict[str, object]:
+    """Return the object of a line. Raises LineRejectedError."""
+    try:
+        value = _decode(line)
+    except UnicodeDecodeError:
+        raise LineRejectedError("encoding") from None
+    except RecursionError:
+        raise LineRejectedError("depth") from None
+    except msgspec.DecodeError:
+        raise LineRejectedError(_why_malformed(line)) from None
+    if not isinstance(value, dict):
+        raise LineRejectedError("not-an-object")
+    if _may_repeat_keys(line, len(value)):
+        _refuse_repeated_keys(line)
+    return value
+
+
+def _why_malformed(line: bytes) -> str:
+    if line.translate(None, CONTROL) != line:
+        return "binary"
+    try:
+        line.decode()
+    except UnicodeDecodeError:
+        return "encoding"
+    return "syntax"
+
+
+def _may_repeat_keys(line: bytes, keys: int) -> bool:
+    """Cheap and safe: each key ends in `":`, unless blanks stand between quote and colon."""
+    return line.count(b'":') != keys or b'" ' in line or b'"\t' in line or b'"\r' in line
+
+
+def _refuse_repeated_keys(line: bytes) -> None:
+    """Raise LineRejectedError if any object of the line names a key twice."""
+    try:
+        json.loads(line, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):  # a number that only msgspec reads, or the reverse
+        raise LineRejectedError("syntax") from None
+
+
+def _unique(pairs: list[tuple[str, object]]) -> None:
+    if len({key for key, _ in pairs}) != len(pairs):
+        raise LineRejectedError("duplicate-key")

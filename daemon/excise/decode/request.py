@@ -1,0 +1,13 @@
+"""The request line as a log has it, which is what a client made of it."""
+
+from __future__ import annotations
+
+import re
+
+_REQUEST = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]{1,32}) (\S+) HTTP/[0-9](?:\.[0-9])?")
+
+
+def split_request(text: str) -> tuple[str, str]:
+    """Return (method, path without query) of a request line (RFC 9112 3), `""` where it is none."""
+    found = _REQUEST.fullmatch(text)
+    return (found[1], found[2].partition("?")[0]) if found else ("", "")
