@@ -174,13 +174,19 @@ class Judge:
 
     # Judging
 
+    def _rung(self, score: Score, now: float) -> int:
+        """Return the rung of a score; experimental evidence can lift it to observe."""
+        if score.refused(now):
+            return self.ladder.top
+        rung = self.ladder.rung(score.total, score.families)
+        hinted = score.total + score.hint >= self.settings.policy.observe
+        return max(rung, OBSERVE) if hinted else rung
+
     def assess_client(self, row: int, now: float) -> None:
         """Judge a client on the network plane, its culprits on the account plane."""
         self.settled[row] = now + SETTLED_S
         score = self.client_score(row, now)
-        rung = self.ladder.rung(score.total, score.families)
-        if rung < OBSERVE and score.total + score.hint >= self.settings.policy.observe:
-            rung = OBSERVE
+        rung = self._rung(score, now)
         if rung == NOTHING:
             return
         name = self.world.clients.name(row)
@@ -221,9 +227,7 @@ class Judge:
         if row == 0:
             return
         score = self.account_score(row, now)
-        rung = self.ladder.rung(score.total, score.families)
-        if rung < OBSERVE and score.total + score.hint >= self.settings.policy.observe:
-            rung = OBSERVE
+        rung = self._rung(score, now)
         if rung:
             verdict = Verdict(rung, score.total, score.rules, reason(score))
             self._apply(Plane.ACCOUNT, self.world.accounts.name(row), verdict, now)
@@ -242,9 +246,7 @@ class Judge:
         if dossier is None:
             return
         score = weigh([(dossier, 1.0)], now, self.settings.policy.family_cap)
-        rung = self.ladder.rung(score.total, score.families)
-        if rung < OBSERVE:
-            rung = OBSERVE if score.total + score.hint >= self.settings.policy.observe else NOTHING
+        rung = self._rung(score, now)
         alike, honest = self._alike(row, now)
         why = reason(score)
         if rung >= MILDEST and (

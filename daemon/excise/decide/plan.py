@@ -309,12 +309,14 @@ class _Cover:
 
     def outlasts(self, element: Element) -> bool:
         """Whether something at least as strict covers it at least as long."""
+        host = self._hosts.get(element.span)
+        if host is not None and _beats(host, element):
+            return True
         at = bisect_right(self._starts, (element.span.version, element.span.start)) - 1
-        others = [self._hosts.get(element.span), self._networks[at] if at >= 0 else None]
-        return any(
-            other is not None
-            and other.span.covers(element.span)
-            and other.rate <= element.rate
-            and other.until >= element.until
-            for other in others
-        )
+        if at < 0 or not self._networks[at].span.covers(element.span):
+            return False
+        return _beats(self._networks[at], element)
+
+
+def _beats(one: Element, other: Element) -> bool:
+    return one.rate <= other.rate and one.until >= other.until

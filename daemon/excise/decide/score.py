@@ -75,6 +75,15 @@ class Score:
         """How many families count as independent evidence."""
         return sum(p >= COUNTS for p in self.points.values())
 
+    def refused(self, now: float) -> bool:
+        """Whether a rule that states a policy, and may act, fired within its half-life."""
+        return any(
+            e.rule.refuse
+            and e.rule.maturity is not Maturity.EXPERIMENTAL
+            and now - e.fired <= e.rule.half_life_s
+            for e in self.evidence
+        )
+
     @property
     def rules(self) -> tuple[str, ...]:
         """Ids of the rules behind it, in order."""

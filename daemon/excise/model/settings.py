@@ -52,10 +52,10 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     share among its clients.
     """
 
-    family_cap: float = 45.0
+    family_cap: float = 39.0
     observe: float = 20.0
     throttle: float = 40.0
-    drop: float = 80.0
+    drop: float = 65.0
     drop_families: int = 2
     dwell_s: float = 10.0
     ttl_observe_s: float = 600.0

@@ -10,6 +10,7 @@ from excise.model.document import Document, Fields, Node, each, unknown
 from excise.model.entity import Family, Kind
 from excise.model.scalars import (
     between,
+    boolean,
     choice,
     duration,
     duration_or_zero,
@@ -46,6 +47,7 @@ RULE_KEYS = (
     "references",
     "runbook",
     "blind_spots",
+    "refuse",
     "tests",
 )
 COMPARISON_KEYS = ("feature", "above", "below")
@@ -94,6 +96,7 @@ def _rule(fields: Fields) -> Rule:
         references=fields.get("references", texts, ()),
         runbook=fields.need("runbook", text, ""),
         blind_spots=fields.get("blind_spots", text, ""),
+        refuse=fields.get("refuse", boolean, False),
         tests=fields.need("tests", each(_test), ()),
     )
 

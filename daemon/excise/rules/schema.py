@@ -82,7 +82,7 @@ class RuleTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """One detection rule."""
+    """One detection rule. `refuse`: a statement of policy, not of suspicion; it drops alone."""
 
     id: str
     about: str
@@ -97,6 +97,7 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     references: tuple[str, ...] = ()
     runbook: str = ""
     blind_spots: str = ""
+    refuse: bool = False
     tests: tuple[RuleTest, ...] = ()
 
 
