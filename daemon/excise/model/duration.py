@@ -26,10 +26,9 @@ def parse_duration(text: str) -> float:
 
     Raises InvalidError for anything else; a bare number has no unit and is refused.
     """
-    compact = text.strip().replace(" ", "")
-    if not _WHOLE.fullmatch(compact):
+    if not _WHOLE.fullmatch(text.strip(" ")):
         raise InvalidError(f"{text!r} is not a duration", hint="write it like 90s, 15m, 1h30m, 2d")
-    seconds = sum(float(number) * UNITS_S[unit] for number, unit in _PART.findall(compact))
+    seconds = sum(float(number) * UNITS_S[unit] for number, unit in _PART.findall(text))
     if not 0 < seconds <= MAX_S:
         raise InvalidError(f"duration {text!r} is out of range", hint="above 0s, at most 3650d")
     return seconds
