@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -24,7 +23,6 @@ from excise.enforce.nft_wire import (
 
 #: an attribute's length is 16 bits; element lists are cut well before
 LIST_BYTES = 60_000
-BE64 = struct.Struct("!Q")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +95,7 @@ def raw_elements(reply: Reply) -> Iterator[RawElement]:
         yield RawElement(
             key=parse(fields.get(1, b"")).get(1, b""),
             is_end=bool(flags & 1),
-            expires_ms=None if left is None else BE64.unpack(left)[0],
+            expires_ms=None if left is None else int.from_bytes(left, "big"),
             expressions=tuple(_named(body) for _kind, body in listed),
         )
 
