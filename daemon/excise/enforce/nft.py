@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from excise.decide.plan import (
+    BITS,
     TOLERANCE_S,
     ActiveSet,
     ChangeSet,
@@ -84,18 +85,19 @@ class Nftables:
                 return
             self._do(change)
             self._believed = change.onto(self._believed)
-            wrong = self._wrong(change)
-            if wrong and self._renews_in_place:
-                # before 6.12 the kernel leaves the deadline of a held element as it was
+            missing = self._missing(change.additions)
+            if self._renews_in_place and missing and all(_is_stale(*pair) for pair in missing):
+                # before Linux 6.12 a renewal is no error, and changes nothing
                 self._renews_in_place = False
-                again = ChangeSet(additions=tuple(e for e in wrong if e in change.additions))
-                self._do(again)
-                wrong = self._wrong(change)
+                self._do(ChangeSet(additions=tuple(e for e, _held in missing)))
+                missing = self._missing(change.additions)
+            wrong = [*self._remaining(change), *(e for e, _held in missing)]
             if wrong:
+                first = wrong[0]
                 raise DivergedError(
-                    f"{len(wrong)} of {len(change)} changes did not take, first {wrong[0].span} in"
-                    f" {layout.spec_of(wrong[0].measure, wrong[0].span).name}; the tables must be"
-                    " built anew"
+                    f"{len(wrong)} of {len(change)} changes did not take, first {first.span} in set"
+                    f" {layout.spec_of(first.measure, first.span).name}; the tables must be built"
+                    " anew"
                 )
 
     def replace(self, wish: Desired) -> None:
@@ -280,15 +282,16 @@ class Nftables:
             held = layout.elements_of(e.measure, e.span.version, spec, entries, now)
             yield e, next(held, None)
 
-    def _wrong(self, change: ChangeSet) -> list[Element]:
-        """Return the changes that the kernel does not show."""
+    def _remaining(self, change: ChangeSet) -> list[Element]:
+        """Return the removals that the kernel still shows."""
         added = {(e.measure, e.span) for e in change.additions}
         gone = [e for e in change.removals if (e.measure, e.span) not in added]
-        wrong = [e for e, held in self._look_up(gone) if held and held.span == e.span]
+        return [e for e, held in self._look_up(gone) if held and held.span == e.span]
+
+    def _missing(self, additions: Sequence[Element]) -> list[tuple[Element, Element | None]]:
+        """Return the additions that the kernel does not show, with what it shows instead."""
         now = self._clock()
-        return wrong + [
-            e for e, held in self._look_up(change.additions) if not layout.agrees(e, held, now)
-        ]
+        return [(e, h) for e, h in self._look_up(additions) if not layout.agrees(e, h, now)]
 
     def _ask_generation(self) -> int:
         (answer,) = self._socket.ask_each([Message(Msg.GETGEN, 0, b"")])
@@ -319,10 +322,17 @@ class Nftables:
         """Whether a set counts fewer entries than it must have; unknown before 6.16."""
         due: dict[tuple[int, str], int] = {}
         for e in self._believed.alive(self._clock() + TOLERANCE_S):
+            if e.span.end == (1 << BITS[e.span.version]) - 1 and not e.span.is_host:
+                continue  # the kernel counts pairs of entries, and this one has no closing one
             spec = layout.spec_of(e.measure, e.span)
             where = e.span.version, spec.name
             due[where] = due.get(where, 0) + 1
         return any(counts.get(where, number) < number for where, number in due.items())
+
+
+def _is_stale(wanted: Element, held: Element | None) -> bool:
+    """Whether the kernel holds what was wanted, but for its deadline."""
+    return held is not None and (held.span, held.rate) == (wanted.span, wanted.rate)
 
 
 def _name(field: bytes) -> str:

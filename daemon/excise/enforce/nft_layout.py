@@ -372,8 +372,12 @@ def _host(version: int, key: bytes) -> Span:
 
 
 def query(e: Element, *, end: bool = False) -> Message:
-    """Return the request for the entry that holds the start of a span, or that closes it."""
-    key = key_of(e.span.version, e.span.start)
+    """Return the request for the entry that holds the start of a span, or that closes it.
+
+    The closing one is asked for from the last address: at the first, the kernel may answer with
+    the end of a neighbour before it.
+    """
+    key = key_of(e.span.version, e.span.end if end else e.span.start)
     entry = end_element(key) if end else element(key)
     name = spec_of(e.measure, e.span).name
     return elements_message(Msg.GETSETELEM, FAMILIES[e.span.version], TABLE, name, [entry])

@@ -1,0 +1,99 @@
+"""Network namespaces of this run alone, and processes in them; all gone afterwards."""
+
+import os
+import shutil
+import subprocess
+import uuid
+from dataclasses import dataclass
+
+import pytest
+
+IP = shutil.which("ip") or "/usr/sbin/ip"
+NFT = shutil.which("nft") or "/usr/sbin/nft"
+
+
+@dataclass(frozen=True)
+class Namespace:
+    """A named network namespace."""
+
+    name: str
+
+    def command(self, *argv):
+        return [IP, "netns", "exec", self.name, *argv]
+
+    def run(self, *argv, stdin=None, check=True):
+        done = subprocess.run(
+            self.command(*argv),
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=30,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stderr
+        return done
+
+    def nft(self, *argv, stdin=None):
+        return self.run(NFT, *argv, stdin=stdin).stdout
+
+    def ip(self, *argv):
+        return self.run(IP, *argv).stdout
+
+
+def _can_make_namespaces():
+    if os.geteuid() != 0:
+        return "named network namespaces need root"
+    if not (os.path.exists(IP) and os.path.exists(NFT)):
+        return "needs ip (iproute2) and nft (nftables)"
+    name = f"excise-probe-{uuid.uuid4().hex[:8]}"
+    made = subprocess.run([IP, "netns", "add", name], capture_output=True, text=True, check=False)
+    subprocess.run([IP, "netns", "del", name], capture_output=True, check=False)
+    return made.stderr.strip()
+
+
+@pytest.fixture(scope="session")
+def _namespaces_work():
+    problem = _can_make_namespaces()
+    if problem:
+        pytest.skip(f"no network namespace can be made here: {problem}")
+
+
+@pytest.fixture
+def namespaces(_namespaces_work):
+    """Make fresh namespaces, with the loopback up."""
+    made = []
+
+    def make():
+        name = f"excise-t-{os.getpid()}-{uuid.uuid4().hex[:6]}"
+        subprocess.run([IP, "netns", "add", name], check=True)
+        made.append(name)
+        namespace = Namespace(name)
+        namespace.ip("link", "set", "lo", "up")
+        return namespace
+
+    yield make
+    for name in made:
+        subprocess.run([IP, "netns", "del", name], check=False)
+
+
+@pytest.fixture
+def namespace(namespaces):
+    """Make one namespace."""
+    return namespaces()
+
+
+@pytest.fixture
+def start(request):
+    """Start processes that are ended, by their own id, when the test ends."""
+    running = []
+
+    def begin(command):
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        running.append(process)
+        return process
+
+    yield begin
+    for process in running:
+        process.kill()
+        process.wait(timeout=10)
+        process.stdout.close()

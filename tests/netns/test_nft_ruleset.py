@@ -1,0 +1,490 @@
+"""What the kernel holds, as excise says it and as nft(8) says it."""
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+from excise.decide.plan import (
+    ActiveSet,
+    ChangeSet,
+    Element,
+    Measure,
+    Span,
+    gather,
+    merged,
+    parse_span,
+    plan,
+)
+from excise.enforce import nft_layout as layout
+from excise.enforce.nft import Nftables
+from excise.errors import DivergedError, ForeignTableError
+
+pytestmark = pytest.mark.netns
+
+LISTING = """\
+table ip excise {
+	comment "managed by excise"
+	set allow {
+		type ipv4_addr
+		flags interval
+		comment "always passes"
+		elements = { 192.0.2.1, 192.0.2.64/26 }
+	}
+
+	set ports {
+		type inet_service
+		comment "service ports; no other traffic is touched"
+		elements = { 443, 8443 }
+	}
+
+	set block {
+		type ipv4_addr
+		flags timeout
+		comment "addresses dropped"
+		elements = { 203.0.113.7 timeout 1h }
+	}
+
+	set block_net {
+		type ipv4_addr
+		flags interval,timeout
+		counter
+		comment "networks dropped"
+		elements = { 198.51.100.0/24 counter timeout 1h }
+	}
+
+	set egr {
+		type ipv4_addr
+		flags timeout
+		limit rate over 1 mbytes/second burst 16 kbytes counter
+		comment "bytes towards each address"
+		elements = { 192.0.2.9 limit rate over 5 kbytes/second burst 16 kbytes counter timeout 1h }
+	}
+
+	set egr_net {
+		type ipv4_addr
+		flags interval,timeout
+		limit rate over 1 mbytes/second burst 16 kbytes counter
+		comment "bytes towards each network"
+	}
+
+	set igr {
+		type ipv4_addr
+		flags timeout
+		limit rate over 1 mbytes/second burst 16 kbytes counter
+		comment "bytes from each address"
+	}
+
+	set igr_net {
+		type ipv4_addr
+		flags interval,timeout
+		limit rate over 1 mbytes/second burst 16 kbytes counter
+		comment "bytes from each network"
+	}
+
+	set newc {
+		type ipv4_addr
+		flags timeout
+		limit rate over 600/minute counter
+		comment "connections from each address"
+	}
+
+	set newc_net {
+		type ipv4_addr
+		flags interval,timeout
+		limit rate over 600/minute counter
+		comment "connections from each network"
+		elements = { 203.0.113.128/25 limit rate over 6/minute counter timeout 1h }
+	}
+
+	chain pre {
+		type filter hook prerouting priority raw - 10; policy accept;
+		iif "lo" accept
+		ip saddr @allow accept
+		tcp dport @ports goto inbound
+		udp dport @ports goto inbound
+	}
+
+	chain forwarded {
+		type filter hook forward priority raw - 10; policy accept;
+		ip daddr @allow accept
+		tcp sport @ports goto cut
+		udp sport @ports goto cut
+	}
+
+	chain out {
+		type filter hook output priority raw - 10; policy accept;
+		ip daddr @allow accept
+		tcp sport @ports goto cut
+		udp sport @ports goto cut
+	}
+
+	chain post {
+		type filter hook postrouting priority srcnat + 10; policy accept;
+		ip daddr @allow accept
+		tcp sport @ports goto outdata
+		udp sport @ports goto outdata
+	}
+
+	chain inbound {
+		ip saddr @block drop
+		ip saddr @block_net drop
+		tcp flags syn / fin,syn,rst,ack goto newconn
+		meta length > 120 goto indata
+	}
+
+	chain newconn {
+		ip saddr @newc drop
+		ip saddr @newc_net drop
+	}
+
+	chain indata {
+		ip saddr @igr drop
+		ip saddr @igr_net drop
+	}
+
+	chain cut {
+		ip daddr @block reject with tcp reset
+		ip daddr @block drop
+		ip daddr @block_net reject with tcp reset
+		ip daddr @block_net drop
+	}
+
+	chain outdata {
+		ip daddr @egr drop
+		ip daddr @egr_net drop
+	}
+}
+"""
+
+
+def element(measure, text, rate=0, ttl_s=3600.0):
+    return Element(measure, parse_span(text), rate, time.time() + ttl_s)
+
+
+def some():
+    return gather(
+        [
+            element(Measure.DROP, "203.0.113.7"),
+            element(Measure.DROP, "198.51.100.0/24"),
+            element(Measure.DROP, "255.255.255.0/24"),
+            element(Measure.DROP, "2001:db8:1::/64"),
+            element(Measure.DROP, "2001:db8:2::1"),
+            element(Measure.EGRESS, "203.0.113.9", 51_200),
+            element(Measure.EGRESS, "203.0.113.128/26", 5_120),
+            element(Measure.INGRESS, "2001:db8:3::/48", 2_048),
+            element(Measure.CONNECTIONS, "203.0.113.128/25", 360),
+            element(Measure.CONNECTIONS, "2001:db8:3::9", 30),
+        ]
+    )
+
+
+@pytest.fixture
+def nft(namespace):
+    enforcer = Nftables(netns=namespace.name)
+    enforcer.open()
+    yield enforcer
+    enforcer.close(keep=True)
+
+
+def same(wish, held):
+    """Whether two sets differ by no more than the time it took to read one."""
+    return plan(wish, held).is_empty
+
+
+def test_nft_lists_it_as_a_person_would_write_it(namespace, nft):
+    now = time.time()
+    nft._clock = lambda: now  # a whole number of seconds to each deadline
+    hour = now + 3600
+    nft.set_guards(["192.0.2.1", "192.0.2.64/26"], [443, 8443])
+    nft.apply(
+        ChangeSet(
+            additions=(
+                Element(Measure.DROP, parse_span("203.0.113.7"), 0, hour),
+                Element(Measure.DROP, parse_span("198.51.100.0/24"), 0, hour),
+                Element(Measure.EGRESS, parse_span("192.0.2.9"), 5_120, hour),
+                Element(Measure.CONNECTIONS, parse_span("203.0.113.128/25"), 360, hour),
+            )
+        )
+    )
+    assert LISTING == namespace.nft("-s", "list", "table", "ip", "excise")
+
+
+def test_both_tables_have_the_same_shape(namespace, nft):
+    v4 = namespace.nft("-s", "list", "table", "ip", "excise")
+    v6 = namespace.nft("-s", "list", "table", "ip6", "excise")
+    translated = v4.replace("ipv4_addr", "ipv6_addr").replace("ip ", "ip6 ")
+    assert translated.replace("length > 120", "length > 140") == v6
+
+
+def test_a_listing_loads_again_and_lists_the_same(namespace, nft):
+    nft.set_guards(["192.0.2.0/24", "2001:db8:9::/48"], [443])
+    nft.apply(plan(some(), nft.read()))
+    listed = namespace.nft("-s", "list", "ruleset")
+    namespace.nft("-f", "-", stdin="flush ruleset\n" + listed)
+    assert listed == namespace.nft("-s", "list", "ruleset")
+
+
+def test_what_was_applied_is_what_is_read(nft):
+    wish = some()
+    nft.apply(plan(wish, nft.read()))
+    assert same(wish, nft.read())
+
+
+def as_nft_says(namespace):
+    """Return {set: {texts}} of all timed sets from nft's own JSON."""
+    found = {}
+    for item in json.loads(namespace.nft("-j", "list", "ruleset"))["nftables"]:
+        listed = item.get("set", {})
+        if "timeout" not in listed.get("flags", []):
+            continue
+        for entry in listed.get("elem", []):
+            value = entry["elem"]["val"]
+            if isinstance(value, dict):
+                value = f"{value['prefix']['addr']}/{value['prefix']['len']}"
+            where = listed["family"], listed["name"]
+            found.setdefault(where, set()).add(str(parse_span(value)))
+    return found
+
+
+def test_nft_says_the_same_as_we_read(namespace, nft):
+    nft.apply(plan(some(), nft.read()))
+    ours = {}
+    for e in nft.read():
+        family = "ip" if e.span.version == 4 else "ip6"
+        short = {"drop": "block", "egress": "egr", "ingress": "igr", "connections": "newc"}
+        name = short[e.measure] + ("" if e.span.is_host else "_net")
+        ours.setdefault((family, name), set()).add(str(e.span))
+    assert ours == as_nft_says(namespace)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param([], id="everything lifted"),
+        pytest.param([element(Measure.EGRESS, "203.0.113.9", 5_120)], id="another rate"),
+        pytest.param([element(Measure.DROP, "198.51.100.0/25")], id="a narrower network"),
+        pytest.param([element(Measure.DROP, "198.51.96.0/19")], id="a wider network"),
+        pytest.param([element(Measure.DROP, "203.0.113.7", ttl_s=7200.0)], id="a later deadline"),
+        pytest.param([element(Measure.DROP, "203.0.113.7", ttl_s=900.0)], id="an earlier deadline"),
+    ],
+)
+def test_a_change_takes_the_kernel_from_one_state_to_another(nft, after):
+    nft.apply(plan(some(), nft.read()))
+    nft.apply(plan(gather(after), nft.read()))
+    assert same(gather(after), nft.read())
+
+
+def test_where_the_kernel_does_not_renew_in_place_elements_are_taken_out_and_put_in(nft):
+    nft._renews_in_place = False
+    nft.apply(plan(some(), nft.read()))
+    later = gather(Element(e.measure, e.span, e.rate, e.until + 600) for e in some())
+    nft.apply(plan(later, nft.read()))
+    assert same(later, nft.read())
+
+
+def test_a_kernel_that_ignores_renewals_is_found_out_and_served(nft, monkeypatch):
+    """Linux before 6.12 takes a renewal without an error and leaves the deadline as it was."""
+    nft.apply(plan(some(), nft.read()))
+    really = layout.changes
+
+    def ignoring(change, now, *, in_place):
+        return iter(()) if in_place else really(change, now, in_place=in_place)
+
+    monkeypatch.setattr(layout, "changes", ignoring)
+    later = gather(Element(e.measure, e.span, e.rate, e.until + 600) for e in some())
+    nft.apply(plan(later, nft.read()))
+    assert same(later, nft.read())
+    monkeypatch.setattr(layout, "changes", lambda change, now, in_place: iter(()))
+    change = plan(some(), nft.read())
+    with pytest.raises(DivergedError):  # it is not tried twice
+        nft.apply(change)
+
+
+def test_a_removal_that_did_not_take_is_told(nft, monkeypatch):
+    nft.apply(plan(some(), nft.read()))
+    change = plan(ActiveSet(), nft.read())
+    monkeypatch.setattr(layout, "changes", lambda change, now, in_place: iter(()))
+    with pytest.raises(DivergedError, match="10 of 10"):
+        nft.apply(change)
+
+
+def test_lifting_what_has_just_lapsed_is_no_error(nft):
+    gone = element(Measure.DROP, "203.0.113.7")
+    nft.apply(ChangeSet(removals=(gone, element(Measure.DROP, "198.51.100.0/24"))))
+    assert ActiveSet() == nft.read()
+
+
+def test_elements_lapse_by_themselves(namespace, nft):
+    nft.apply(ChangeSet(additions=(element(Measure.DROP, "203.0.113.7", ttl_s=1.0),)))
+    nft.apply(ChangeSet(additions=(element(Measure.DROP, "198.51.100.0/24", ttl_s=1.0),)))
+    deadline = time.monotonic() + 10
+    while len(nft.read()) and time.monotonic() < deadline:
+        pass
+    assert ActiveSet() == nft.read()
+    # the closing entry of a lapsed network does not stand in the way of a new one
+    nft.apply(ChangeSet(additions=(element(Measure.DROP, "198.51.0.0/16"),)))
+    assert ["198.51.0.0/16"] == [str(e.span) for e in nft.read()]
+
+
+def test_an_overlap_with_something_put_there_by_hand_is_told(namespace, nft):
+    namespace.nft("add element ip excise block_net { 198.51.100.0/25 timeout 1h }")
+    with pytest.raises(DivergedError):
+        nft.apply(ChangeSet(additions=(element(Measure.DROP, "198.51.100.0/24"),)))
+    wish = gather([element(Measure.DROP, "198.51.100.0/24")])
+    nft.replace(wish)
+    assert same(wish, nft.read())
+
+
+def test_guards_are_replaced_and_unchanged_guards_are_left_alone(nft):
+    nft.set_guards(["192.0.2.0/24", "2001:db8::/32", "192.0.2.7"], [443])
+    generation = nft._ask_generation()
+    nft.set_guards(["192.0.2.0/24", "2001:db8::/32"], [443])
+    assert generation == nft._ask_generation()
+    nft.set_guards([], [8443])
+    assert [] == list(nft._spans_held(layout.ALLOW, nft._sets_held()))
+    assert {8443} == nft._ports_held(nft._sets_held())
+
+
+@pytest.mark.parametrize("port", [0, 65_536, -1])
+def test_what_is_no_port_is_refused(nft, port):
+    with pytest.raises(ValueError, match="not a port"):
+        nft.set_guards([], [port])
+
+
+@pytest.mark.parametrize(
+    ("meddling", "expected"),
+    [
+        ("add table inet other", True),
+        ("add table ip other; add chain ip other c; add rule ip other c drop", True),
+        ("insert rule ip excise pre accept", False),
+        ("flush chain ip6 excise inbound", False),
+        ("delete table ip excise", False),
+        ("flush ruleset", False),
+        ("add table ip excise { flags dormant; }", False),
+        ("delete element ip excise block { 203.0.113.7 }", False),
+        ("delete element ip6 excise block_net { 2001:db8:1::/64 }", False),
+        ("add chain ip excise pre { policy drop; }", False),
+    ],
+)
+def test_meddling_is_noticed_and_what_concerns_others_is_not(namespace, nft, meddling, expected):
+    wish = some()
+    nft.apply(plan(wish, nft.read()))
+    assert nft.in_sync()
+    namespace.nft(meddling)
+    assert expected == nft.in_sync()
+    nft.replace(wish)
+    assert nft.in_sync()
+    assert same(wish, nft.read())
+
+
+def test_a_restart_takes_over_what_is_there_with_its_deadlines(namespace, nft):
+    wish = some()
+    nft.set_guards(["192.0.2.0/24"], [443])
+    nft.apply(plan(wish, nft.read()))
+    nft.close(keep=True)
+    namespace.nft("flush chain ip excise inbound")  # whatever became of the rules meanwhile
+    again = Nftables(netns=namespace.name)
+    again.open()
+    assert same(wish, again.read())
+    assert [*merged(["192.0.2.0/24"])] == again._allow
+    assert "ip saddr @block drop" in namespace.nft("list chain ip excise inbound")
+    again.close(keep=False)
+
+
+def test_a_table_of_our_name_made_by_somebody_else_is_refused(namespace):
+    namespace.nft("add table ip excise")
+    stranger = Nftables(netns=namespace.name)
+    with pytest.raises(ForeignTableError, match="nft delete table ip excise"):
+        stranger.open()
+    stranger.close(keep=True)
+    assert "table ip excise" in namespace.nft("list ruleset")
+
+
+def test_with_an_owner_nobody_else_can_change_or_flush_it(namespace):
+    enforcer = Nftables(owner=True, netns=namespace.name)
+    enforcer.open()
+    enforcer.apply(plan(some(), enforcer.read()))
+    namespace.nft("flush ruleset")
+    assert enforcer.in_sync()
+    refused = namespace.run("nft", "delete", "table", "ip", "excise", check=False)
+    assert refused.returncode != 0
+    other = Nftables(netns=namespace.name)
+    with pytest.raises(ForeignTableError, match="another running process"):
+        other.open()
+    other.close(keep=True)
+    enforcer.close(keep=True)
+    heir = Nftables(owner=True, netns=namespace.name)
+    heir.open()
+    assert same(some(), heir.read())
+    heir.close(keep=False)
+    assert "" == namespace.nft("list", "ruleset")
+
+
+def test_lifting_all_leaves_nothing(namespace, nft):
+    nft.apply(plan(some(), nft.read()))
+    nft.lift_all()
+    assert "" == namespace.nft("list", "ruleset")
+    assert ActiveSet() == nft.read()
+    assert nft.in_sync()
+
+
+def test_ten_thousand_addresses_and_a_thousand_networks(nft):
+    until = time.time() + 3600
+    base = parse_span("198.18.0.0/15").start
+    hosts = [Element(Measure.DROP, Span(4, base + n, base + n), 0, until) for n in range(10_000)]
+    first = parse_span("2001:db8::/32").start
+    nets = [
+        Element(
+            Measure.EGRESS, Span(6, first + (n << 64), first + (n << 64) + 2**64 - 1), 5_120, until
+        )
+        for n in range(1_000)
+    ]
+    wish = gather([*hosts, *nets])
+    nft.apply(plan(wish, nft.read()))
+    assert same(wish, nft.read())
+    nft.replace(wish)
+    assert same(wish, nft.read())
+    nft.apply(plan(ActiveSet(), nft.read()))
+    assert ActiveSet() == nft.read()
+
+
+def test_counters_are_told_by_target(nft):
+    nft.apply(plan(some(), nft.read()))
+    counted = nft.counters()
+    assert ("203.0.113.9/32", Measure.EGRESS) in counted
+    assert ("198.51.100.0/24", Measure.DROP) in counted
+    assert {(0, 0)} == {(t.packets, t.bytes) for t in counted.values()}
+
+
+WITHOUT_RIGHTS = """
+import os, sys
+os.setgid(65534); os.setuid(65534)
+from excise.enforce import nft_layout as layout
+from excise.enforce.nft import Nftables
+from excise.errors import PrivilegeError
+nft = Nftables()
+try:
+    if sys.argv[1] == "open":
+        nft.open()
+    from excise.enforce.nft_socket import NftSocket
+    from excise.enforce.nft_layout import build
+    NftSocket().commit(list(build((), 0)))
+except PrivilegeError as e:
+    print("refused:", e)
+"""
+
+
+@pytest.mark.parametrize("step", ["open", "commit"])
+def test_without_the_right_it_says_so_and_does_not_hang(namespace, step):
+    done = subprocess.run(
+        namespace.command(sys.executable, "-c", WITHOUT_RIGHTS, step),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=True,
+    )
+    assert done.stdout.startswith("refused:")
+    assert "CAP_NET_ADMIN" in done.stdout
