@@ -77,7 +77,8 @@ def right_of_peer(peer: Peer, own_uid: int, socket_gid: int) -> Right:
 def right_of_bearer(header: str, token: str | None) -> Right:
     """Return WRITE for `Bearer <token>`. Raises HTTPUnauthorized for anything else."""
     scheme, _, given = header.partition(" ")
-    if token and scheme.lower() == "bearer" and hmac.compare_digest(given.encode(), token.encode()):
+    sent = given.encode(errors="surrogateescape")  # aiohttp's way with bytes that are no UTF-8
+    if token and scheme.lower() == "bearer" and hmac.compare_digest(sent, token.encode()):
         return Right.WRITE
     raise web.HTTPUnauthorized(
         text="give the API token: Authorization: Bearer TOKEN",

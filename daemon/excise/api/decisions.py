@@ -76,20 +76,20 @@ def _placed(target: str, effects: Iterable[Effect], active: Iterable[Decision]) 
 
 async def lift_by_id(control: Control, ask: IdAsk) -> LiftedView:
     """Lift one decision."""
-    return _lifted(await control.submit(Lift(id=ask.id)))
+    return _lifted(await control.submit(Lift(id=ask.id)), ask.id)
 
 
 async def lift_by_target(control: Control, ask: LiftAsk) -> LiftedView:
     """Lift every decision on a target."""
-    return _lifted(await control.submit(Lift(target=canonical_target(ask.target))))
+    target = canonical_target(ask.target)
+    return _lifted(await control.submit(Lift(target=target)), target)
 
 
-def _lifted(effects: Iterable[Effect]) -> LiftedView:
-    return LiftedView(
-        tuple(
-            to_view(e.decision) for e in effects if isinstance(e, DecisionEvent) and e.op is Op.LIFT
-        )
-    )
+def _lifted(effects: Iterable[Effect], named: str) -> LiftedView:
+    lifted = [e.decision for e in effects if isinstance(e, DecisionEvent) and e.op is Op.LIFT]
+    if not lifted:
+        raise NotFoundError(f"nothing is decided on {named!r}")
+    return LiftedView(tuple(map(to_view, lifted)))
 
 
 async def list_allowed(control: Control, _: Ask) -> AllowedView:

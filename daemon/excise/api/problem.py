@@ -108,5 +108,7 @@ async def shape_unexpected(request: web.Request, response: web.StreamResponse) -
             return
         detail = "a defect in excise; its log says more"
         problem = _document(request, HTTPStatus.INTERNAL_SERVER_ERROR, "defect", detail)
-        response.content_type = PROBLEM_JSON
-        response.body = msgspec.json.encode(problem)
+        response.body = body = msgspec.json.encode(problem)
+        # the headers are made already
+        response.headers["Content-Type"] = PROBLEM_JSON
+        response.headers["Content-Length"] = str(len(body))

@@ -6,59 +6,41 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from importlib import import_module
 from typing import Annotated
 
 import typer
 
 from excise import __version__
-from excise.cli import (
-    allow,
-    campaigns,
-    check,
-    decisions,
-    disallow,
-    doctor,
-    drop,
-    events,
-    explain,
-    lift,
-    posture,
-    reload,
-    replay,
-    run,
-    sources,
-    status,
-    throttle,
-    top,
-)
 from excise.cli.text import printable
 from excise.errors import ExciseError
 
-#: in the order in which help shows them
+#: each a module of this package with `register(app)`, in the order in which help shows them
 VERBS = (
-    run,
-    check,
-    replay,
-    status,
-    top,
-    events,
-    decisions,
-    sources,
-    campaigns,
-    explain,
-    drop,
-    throttle,
-    lift,
-    allow,
-    disallow,
-    reload,
-    posture,
-    doctor,
+    "run",
+    "check",
+    "replay",
+    "status",
+    "top",
+    "events",
+    "decisions",
+    "sources",
+    "campaigns",
+    "explain",
+    "drop",
+    "throttle",
+    "lift",
+    "allow",
+    "disallow",
+    "reload",
+    "posture",
+    "doctor",
 )
 
 
-def build_app() -> typer.Typer:
-    """Return the command with every verb."""
+def build_app(verbs: Iterable[str] = VERBS) -> typer.Typer:
+    """Return the command with these verbs."""
     app = typer.Typer(
         name="excise",
         help="Find and stop the harvesting of a language model, in the kernel.",
@@ -68,9 +50,14 @@ def build_app() -> typer.Typer:
         context_settings={"help_option_names": ["-h", "--help"]},
     )
     app.callback()(_common)
-    for verb in VERBS:
-        verb.register(app)
+    for verb in verbs:
+        import_module(f"excise.cli.{verb}").register(app)
     return app
+
+
+def _needed(arguments: list[str]) -> Iterable[str]:
+    """Return the one verb that is called for, so that a short question starts fast; else all."""
+    return arguments[:1] if arguments[:1] and arguments[0] in VERBS else VERBS
 
 
 def _show_version(wanted: bool) -> None:  # typer calls it with the value
@@ -90,7 +77,7 @@ def _common(
 def main() -> None:
     """Run the command line and end the process."""
     try:
-        build_app()()
+        build_app(_needed(sys.argv[1:]))()
     except ExciseError as error:
         print("excise: " + "\n".join(map(printable, str(error).splitlines())), file=sys.stderr)
         sys.exit(error.exit_status)

@@ -19,5 +19,12 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Read configuration and rules again; on any error the last good set stays."""
         raw = connect(socket, config).send("POST", "/v1/reload")
-        view = decode(raw, ReloadView)
-        print(raw.decode() if as_json else f"reloaded: {count(view.rules, 'rule')} in force")
+        print(raw.decode() if as_json else describe(decode(raw, ReloadView)))
+
+
+def describe(view: ReloadView) -> str:
+    """Return what a reload did as a line for a person."""
+    line = f"reloaded: {count(view.rules, 'rule')} in force"
+    if view.restart:
+        line += f"; a restart is needed for {', '.join(view.restart)}"
+    return line

@@ -15,8 +15,8 @@ UNITS_S = {
     "d": 86_400.0,
     "w": 604_800.0,
 }
-_PART = re.compile(r"(\d+(?:\.\d+)?)(min|ms|[smhdw])")
-_WHOLE = re.compile(rf"(?:{_PART.pattern})+")
+_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(min|ms|[smhdw])")
+_WHOLE = re.compile(rf"{_PART.pattern}(?: *{_PART.pattern})*")
 #: ten years; what is meant for good says so by naming no duration at all
 MAX_S = 3650 * 86_400.0
 

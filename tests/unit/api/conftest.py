@@ -28,8 +28,8 @@ from excise.model.step import (
 )
 from excise.model.view import (
     AllowView,
-    EngineStatus,
     EnforcerView,
+    EngineStatus,
     EvidenceView,
     Explanation,
     InputView,
@@ -166,7 +166,7 @@ class FakeControl:
         self.submitted = []
         self.pushed = b""
         self.reasons = []
-        self.reload_view = ReloadView(applied=True, rules=2)
+        self.reload_view = ReloadView(applied=True, rules=2, restart=("ports",))
         self.fault = None
         self.live = asyncio.Queue()
         self.readers = 0
@@ -348,6 +348,7 @@ def serving(directory: Path, *, listen=None, empty=False, pace=PACE):
     thread.start()
     try:
         assert up.wait(10), "the server did not come up"
+        box.served.loop = box.loop
         box.served.call = box.loop.call_soon_threadsafe
         yield box.served
     finally:

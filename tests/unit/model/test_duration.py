@@ -11,6 +11,7 @@ from excise.model.duration import MAX_S, format_duration, parse_duration
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("100ms", 0.1),
         ("90s", 90.0),
         ("15m", 900.0),
         ("15min", 900.0),
