@@ -11,8 +11,9 @@ from excise.decode.trust import Network
 from excise.errors import ExciseError
 from excise.model.record import Decoded, Record, Reject
 
-#: longest line that is decoded; a source delivers one byte more of a longer one
-MAX_LINE_BYTES = 65_536
+#: longest line that is decoded: 32 KiB of headers, as nginx takes them at most by default, may be
+#: logged with each byte escaped as four; a source delivers one byte more of a longer line
+MAX_LINE_BYTES = 262_144
 SAMPLE_BYTES = 200
 UNAUTHORIZED = "401"
 CONTROL = bytes(set(range(32)) - {0x09, 0x0D}) + b"\x7f"

@@ -3,29 +3,49 @@
 from __future__ import annotations
 
 import json
+import re
 
 import msgspec
 
 from excise.decode.base import CONTROL, LineRejectedError
 
 _decode = msgspec.json.Decoder().decode
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
 def parse_object(line: bytes) -> dict[str, object]:
-    """Return the object of a line. Raises LineRejectedError."""
+    """Return the object of a line. Raises LineRejectedError.
+
+    Bytes that are no UTF-8, and halves of surrogate pairs, become replacement characters: a
+    client chooses what its headers hold, and must not get its line rejected by that.
+    """
     try:
-        value = _decode(line)
-    except UnicodeDecodeError:
-        raise LineRejectedError("encoding") from None
-    except RecursionError:
-        raise LineRejectedError("depth") from None
-    except msgspec.DecodeError:
-        raise LineRejectedError(_why_malformed(line)) from None
+        value = _parse(line)
+    except ValueError:
+        value = _parse_mended(line)
     if not isinstance(value, dict):
         raise LineRejectedError("not-an-object")
     if _may_repeat_keys(line, len(value)):
         _refuse_repeated_keys(line)
     return value
+
+
+def _parse(line: bytes) -> object:
+    try:
+        return _decode(line)
+    except RecursionError:
+        raise LineRejectedError("depth") from None
+
+
+def _parse_mended(line: bytes) -> object:
+    try:
+        return _parse(_mended(line))
+    except ValueError:
+        raise LineRejectedError(_why_malformed(line)) from None
+
+
+def _mended(line: bytes) -> bytes:
+    return _SURROGATE.sub(rb"\\ufffd", line.decode(errors="replace").encode())
 
 
 def _why_malformed(line: bytes) -> str:
@@ -46,7 +66,7 @@ def _may_repeat_keys(line: bytes, keys: int) -> bool:
 def _refuse_repeated_keys(line: bytes) -> None:
     """Raise LineRejectedError if any object of the line names a key twice."""
     try:
-        json.loads(line, object_pairs_hook=_unique)
+        json.loads(_mended(line), object_pairs_hook=_unique)
     except (ValueError, RecursionError):  # a number that only msgspec reads, or the reverse
         raise LineRejectedError("syntax") from None
 

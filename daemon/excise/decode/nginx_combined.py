@@ -87,10 +87,7 @@ class NginxCombinedDecoder:
 
 
 def _as_text(line: bytes) -> str:
-    try:
-        text = line.decode()
-    except UnicodeDecodeError:
-        raise LineRejectedError("encoding") from None
+    text = line.decode(errors="replace")
     if not text.isprintable() and line.translate(None, CONTROL) != line:
         raise LineRejectedError("binary")
     return text
