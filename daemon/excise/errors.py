@@ -82,6 +82,10 @@ class StoreError(ExciseError):
     """The state database cannot be used."""
 
 
+class InUseError(StoreError):
+    """Another daemon holds the state directory."""
+
+
 class SourceError(ExciseError):
     """An input cannot be read."""
 

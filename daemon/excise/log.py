@@ -48,7 +48,9 @@ class Log(Protocol):
         ...
 
 
-def make_log(stream: TextIO | None = None, *, as_json: bool | None = None) -> Log:
+def make_log(
+    stream: TextIO | None = None, *, as_json: bool | None = None, level: str = "info"
+) -> Log:
     """Return a logger that writes to `stream` (standard error); JSON unless it is a terminal."""
     stream = stream or sys.stderr
     as_json = not stream.isatty() if as_json is None else as_json
@@ -62,7 +64,7 @@ def make_log(stream: TextIO | None = None, *, as_json: bool | None = None) -> Lo
             *([] if as_json else [_console_time, _escape]),
             renderer,
         ],
-        wrapper_class=structlog.make_filtering_bound_logger("info"),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
     )
     return logger
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from excise.api.tally import Tally
 from excise.config import Config
 from excise.daemon.converge import Converger
 from excise.daemon.core import Core
-from excise.daemon.inputs import BLIND, InputLoop, Rejects
+from excise.daemon.inputs import InputLoop, Rejects
 from excise.daemon.reload import Loaded, in_force, load_all, refused
 from excise.decode.base import Decoder
 from excise.engine import Engine
@@ -20,7 +21,11 @@ from excise.errors import EnforceError, RefusedError
 from excise.model.decision import Posture
 from excise.model.step import Effect, Input, SetPosture
 from excise.model.view import EnforcerView, InputView, PushView, ReloadView
+from excise.sources.base import State
 from excise.supervise import Progress
+
+#: the format of pushed records
+RECORD = "record"
 
 
 @dataclass(slots=True)
@@ -28,9 +33,9 @@ class Daemon:
     """Implements `excise.api.control.Control`, and reload for SIGHUP."""
 
     core: Core
-    config: Config
     loops: Sequence[InputLoop]
     pushed: Decoder
+    decoder: Callable[[str, Config], Decoder]
     progress: Progress
     kernel: Executor
     started_ts: float
@@ -52,6 +57,10 @@ class Daemon:
         """Serial of the newest event, 0 before the first."""
         return self.core.ledger.stream.last_serial
 
+    def caught_up(self) -> bool:
+        """Whether every input has been read to its end once, or cannot be read."""
+        return all(loop.caught_up.is_set() for loop in self.loops)
+
     async def submit(self, *inputs: Input) -> list[Effect]:
         """Run operator inputs; return when stored and in the kernel."""
         for item in inputs:
@@ -63,9 +72,9 @@ class Daemon:
         """Take hold of the kernel. Raises RefusedError where that cannot be done."""
         loop = asyncio.get_running_loop()
         converger: Converger = self.core.reconciler.converger
-        protected = [view.cidr for view in self.engine.allowed()]
+        protected, ports = self.core.protected(), self.core.config.ports
         try:
-            await loop.run_in_executor(self.kernel, converger.open, protected, self.config.ports)
+            await loop.run_in_executor(self.kernel, converger.open, protected, ports)
         except EnforceError as error:
             raise RefusedError(f"cannot enforce on this host: {error}") from error
 
@@ -87,7 +96,8 @@ class Daemon:
 
     def not_ready(self) -> list[str]:
         """Reasons why the daemon does not do its job now; empty when it does."""
-        reasons = [f"input {v.name} is blind: {v.problem}" for v in self.inputs() if v.state == BLIND]
+        blind = [view for view in self.inputs() if view.state == State.BLIND]
+        reasons = [f"input {view.name} is blind: {view.problem}" for view in blind]
         kernel = self.enforcer()
         if kernel.problem:
             reasons.append(f"enforcer {kernel.backend}: {kernel.problem}")
@@ -121,16 +131,21 @@ class Daemon:
         return view
 
     async def _put_in_force(self, loaded: Loaded) -> ReloadView:
-        config, restart = in_force(self.config, loaded.config)
-        rules = len(loaded.rulebook.rules)
-        changed = config.posture is not self.config.posture
+        before = self.core.config
+        config, restart = in_force(before, loaded.config)
+        changed = config.posture is not before.posture
         if changed and config.posture is not Posture.OBSERVE:
             try:
                 await self.open_kernel()
             except RefusedError as error:
                 return refused((str(error),), len(self.engine.rulebook.rules))
-        self.config = config
-        await self.core.configure(config.settings(), loaded.rulebook)
+        await self.core.configure(config, loaded.rulebook)
+        if config.trusted_proxies != before.trusted_proxies:
+            for loop in self.loops:
+                loop.decoder = self.decoder(loop.format, config)
+            self.pushed = self.decoder(RECORD, config)
         if changed:
-            await self.core.operate(SetPosture(config.posture))
-        return ReloadView(applied=True, rules=rules, restart=restart)
+            # A kernel that fails now is tried again and shows in the status: no matter of reload.
+            with suppress(EnforceError):
+                await self.core.operate(SetPosture(config.posture))
+        return ReloadView(applied=True, rules=len(loaded.rulebook.rules), restart=restart)

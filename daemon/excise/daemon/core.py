@@ -11,16 +11,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from excise.api.tally import Tally
+from excise.config import Config
 from excise.daemon.clock import EngineTime
+from excise.daemon.converge import Wish
 from excise.daemon.ledger import Ledger
 from excise.daemon.pending import Entry
 from excise.daemon.reconcile import Reconciler
 from excise.decide.guard import parse_network
 from excise.engine import Engine
 from excise.log import Log, log_alarm, log_decision
-from excise.model.decision import DecisionEvent, Posture
+from excise.model.decision import DecisionEvent
 from excise.model.record import Record
-from excise.model.settings import Settings
 from excise.model.step import Alarm, Allow, Disallow, Effect, Input, Observed, SetPosture, Tick
 from excise.rules.schema import Rulebook
 from excise.store.snapshot import Snapshot
@@ -30,6 +31,8 @@ from excise.store.store import PostureChoice
 STEP_RECORDS = 4_096
 #: the engine moved the decisions' times silently: the store has to be told all of them
 CLOCK_JUMPED = "clock-jumped"
+#: a restart must not rearm the governor: it has to be in the snapshot
+GOVERNOR_TRIPPED = "governor-tripped"
 
 
 @dataclass(slots=True)
@@ -46,9 +49,10 @@ class Core:
     time: EngineTime
     tally: Tally
     log: Log
-    configured_posture: Posture
+    config: Config
     processed: dict[str, str] = field(default_factory=dict)
     intake: asyncio.Lock = field(default_factory=asyncio.Lock)
+    worth_keeping: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def feed(self, name: str, records: Sequence[Record], cursor: str) -> None:
         """Take the records of one chunk of the input `name`; `cursor` (JSON) is its end."""
@@ -64,6 +68,8 @@ class Core:
                 # A chunk that broke the engine is passed over: read again, it would break it
                 # again. One cut short by the end of the daemon is read again by the next.
                 if not cancelled:
+                    if name not in self.processed:
+                        self.worth_keeping.set()
                     self.processed[name] = cursor
                     self.ledger.put(Entry(effects, {name: cursor}), self.engine.clock)
 
@@ -98,11 +104,25 @@ class Core:
             self.ledger.put(Entry(effects), self.engine.clock)
             self.reconciler.kick()
 
-    async def configure(self, settings: Settings, rulebook: Rulebook) -> None:
-        """Put other settings and rules in force, between two chunks; evidence is kept."""
+    def wish(self) -> Wish:
+        """Return what the kernel should be made from now."""
+        return Wish(
+            decisions=self.engine.decisions(),
+            tiers=self.config.tiers,
+            protected=self.protected(),
+            ports=self.config.ports,
+            now=self.time.clock.wall(),
+        )
+
+    def protected(self) -> list[str]:
+        """Return the CIDRs that always pass."""
+        return [view.cidr for view in self.engine.allowed()]
+
+    async def configure(self, config: Config, rulebook: Rulebook) -> None:
+        """Put another configuration and rules in force, between two chunks; evidence is kept."""
         async with self.intake:
-            self.configured_posture = settings.posture
-            self.engine.configure(settings)
+            self.config = config
+            self.engine.configure(config.settings())
             if rulebook != self.engine.rulebook:
                 self.engine.replace_rules(rulebook)
             self.reconciler.kick()
@@ -116,14 +136,19 @@ class Core:
                     self.ledger.put(Entry(effects), self.engine.clock)
 
     async def snapshot(self) -> Snapshot:
-        """Return the engine's state with the cursors that it stands for."""
+        """Return the engine's state with the cursors that it stands for.
+
+        What led to it is with the ledger, which the next `flush` brings to the disk.
+        """
         async with self.intake:
-            return Snapshot(
+            taken = Snapshot(
                 clock=self.engine.clock,
                 wall=self.time.clock.wall(),
                 cursors=dict(self.processed),
                 blob=self.engine.snapshot(),
             )
+            self.ledger.put(Entry(), self.engine.clock, durable=True)
+            return taken
 
     def alarm(self, code: str, text: str) -> None:
         """Raise an alarm of the shell's own: logged, counted, streamed."""
@@ -158,7 +183,7 @@ class Core:
                 case Disallow(cidr=cidr):
                     disallowed.append(str(parse_network(cidr)))
                 case SetPosture(posture=chosen):
-                    posture = PostureChoice(chosen, self.configured_posture)
+                    posture = PostureChoice(chosen, self.config.posture)
         return Entry(effects, {}, allowed, disallowed, posture)
 
     def _account(self, effects: Sequence[Effect]) -> None:
@@ -171,3 +196,5 @@ class Core:
                     log_alarm(self.log, effect)
                     if code == CLOCK_JUMPED:
                         self.ledger.unsettle()
+                    if code in (CLOCK_JUMPED, GOVERNOR_TRIPPED):
+                        self.worth_keeping.set()

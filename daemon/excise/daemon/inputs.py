@@ -8,24 +8,20 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from excise.daemon.clock import Clock
+import msgspec
+
 from excise.daemon.core import Core
 from excise.decode.base import Decoder
 from excise.errors import SourceError
 from excise.model.record import Decoded, Reject
 from excise.model.view import InputView
-from excise.sources.base import Chunk, Source
+from excise.sources.base import Chunk, Cursor, Source, State
 
-STARTING, FOLLOWING, BLIND, ENDED = "starting", "following", "blind", "ended"
-#: a wake-up that comes sooner after the one before waits, so that a busy log is read in batches
-BUSY_S = 0.010
-COALESCE_S = 0.003
 #: the longest sleep on a silent log: a missed wake-up costs no more
 LOOK_S = 1.0
-RETRY_S = 1.0
 #: distinct reasons counted by name; there are few, and none may grow with the input
 MOST_REASONS = 64
 OTHER = "other"
@@ -48,48 +44,102 @@ class Rejects:
 class InputLoop:
     """Follows one source. `caught_up` is set once nothing is left to read, or nothing can be."""
 
-    name: str
     source: Source
     decoder: Decoder
+    format: str
     core: Core
-    clock: Clock
-    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-    state: str = STARTING
-    problem: str = ""
+    position: dict[str, int | str] = field(default_factory=dict)
     lines: int = 0
     records: int = 0
     lag_bytes: int = 0
+    breaks: int = 0
     unknown_fields: int = 0
     last_line_ts: float | None = None
     rejects: Rejects = field(default_factory=Rejects)
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
+    _problem: str = ""
+
+    @property
+    def name(self) -> str:
+        """The input's name, by which its cursor is stored."""
+        return self.source.name
 
     async def run(self, beat: Callable[[], None]) -> None:
         """Follow the source until it ends."""
-        woken_s = self.clock.monotonic() - BUSY_S
-        while self.state != ENDED:
+        while True:
             beat()
-            read = await self._read()
-            if read:
+            chunk = self.source.poll()
+            self._watch()
+            if chunk is not None:
+                await self.take(chunk)
                 continue
             self.caught_up.set()
-            await self._wait()
-            if self.clock.monotonic() - woken_s < BUSY_S:
-                await self.sleep(COALESCE_S)
-            woken_s = self.clock.monotonic()
+            if self.source.state is State.ENDED:
+                return
+            await self._changed()
+
+    async def take(self, chunk: Chunk) -> None:
+        """Decode a chunk and feed it to the core."""
+        decoded = self.decoder.decode(chunk.lines)
+        self._count(chunk, decoded)
+        await self.core.feed(self.name, decoded.records, encode_cursor(chunk.cursor))
 
     def view(self) -> InputView:
         """Return how the input stands."""
         return InputView(
             name=self.name,
             format=self.decoder.name,
-            state=self.state,
-            position=self.source.cursor.position(),
+            state=self.source.state.value,
+            position=self.position,
             lag_bytes=self.lag_bytes,
             lines=self.lines,
             records=self.records,
             rejects=dict(self.rejects.by_reason),
             unknown_fields=self.unknown_fields,
             last_line_ts=self.last_line_ts,
-            problem=self.problem,
+            problem=self.source.problem,
         )
+
+    def _count(self, chunk: Chunk, decoded: Decoded) -> None:
+        self.lines += len(chunk.lines)
+        self.records += len(decoded.records)
+        self.unknown_fields += decoded.unknown_fields
+        self.rejects.count(decoded.rejects)
+        self.lag_bytes = chunk.lag_bytes
+        self.position = chunk.cursor.to_dict()
+        if decoded.records:
+            self.last_line_ts = decoded.records[-1].ts
+        if chunk.lost:
+            self.breaks += chunk.lost
+            text = f"{self.name}: lines may be missing before {self.position}; was the log rotated?"
+            self.core.alarm("input-broken", text)
+
+    def _watch(self) -> None:
+        """Raise an alarm when the input goes blind, and once more when it sees again."""
+        problem = self.source.problem if self.source.state is State.BLIND else ""
+        if problem and not self._problem:
+            self.core.alarm("input-blind", f"{self.name}: {problem}")
+        elif self._problem and not problem:
+            self.core.alarm("input-recovered", f"{self.name} is read again")
+        self._problem = problem
+
+    async def _changed(self) -> None:
+        try:
+            async with asyncio.timeout(LOOK_S):
+                await self.source.changed()
+        except TimeoutError:
+            # Looked at all the same: a wake-up that was missed costs a second, not a night.
+            return
+
+
+def encode_cursor(cursor: Cursor) -> str:
+    """Return a cursor as it is stored."""
+    return msgspec.json.encode(cursor.to_dict()).decode()
+
+
+def decode_cursor(text: str) -> Cursor:
+    """Return a stored cursor. Raises SourceError for one that is unusable."""
+    try:
+        return Cursor.from_dict(msgspec.json.decode(text, type=dict[str, int | str]))
+    except msgspec.DecodeError as error:
+        raise SourceError(f"the stored cursor {text!r} is unusable: {error}") from error

@@ -73,6 +73,7 @@ class Ledger:
     _put: int = 0
     _tried: int = 0
     _wake: asyncio.Event = field(default_factory=asyncio.Event)
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _went: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def put(self, entry: Entry, engine_clock: float, *, durable: bool = False) -> int:
@@ -119,14 +120,16 @@ class Ledger:
 
     async def flush(self, *, last: bool = False) -> None:
         """Store and publish everything held. `last`: nothing follows, no serial stays reserved."""
-        taken, self._pending, ticket = self._pending, Pending(), self._put
-        if last or self._must_write(taken):
-            serials = self.stream.next_serial + (0 if last else RESERVE)
-            await self._write(taken, serials)
-        self.stream.publish(taken.numbered)
-        taken.numbered.clear()
+        # One at a time: a failed write must not be repeated over a later one that succeeded.
+        async with self._writing:
+            taken, self._pending, ticket = self._pending, Pending(), self._put
+            if last or self._must_write(taken):
+                serials = self.stream.next_serial + (0 if last else RESERVE)
+                await self._write(taken, serials)
+            self.stream.publish(taken.numbered)
+            taken.numbered.clear()
         async with self._went:
-            self._tried = ticket
+            self._tried = max(self._tried, ticket)
             self._went.notify_all()
 
     def _must_write(self, taken: Pending) -> bool:

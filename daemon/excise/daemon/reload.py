@@ -10,7 +10,7 @@ from pathlib import Path
 
 from excise import config as configuration
 from excise.config import Config
-from excise.errors import ConfigError
+from excise.errors import ConfigError, InvalidError
 from excise.model.view import ReloadView
 from excise.rulecheck import load_rules
 from excise.rules.schema import Rulebook
@@ -19,6 +19,7 @@ from excise.rules.schema import Rulebook
 LIVE_KEYS = frozenset(
     {
         "posture",
+        "trusted_proxies",
         "rules",
         "ports",
         "never_block",
@@ -41,7 +42,7 @@ class Loaded:
 
 def load_all(path: Path | None) -> tuple[Loaded | None, tuple[str, ...]]:
     """Read configuration and rules; return them, or None and everything that is wrong."""
-    config, problems = configuration.read(path)
+    config, problems = configuration.read_config(path)
     if problems:
         return None, tuple(str(problem) for problem in problems)
     try:
@@ -51,6 +52,15 @@ def load_all(path: Path | None) -> tuple[Loaded | None, tuple[str, ...]]:
     if errors:
         return None, tuple(str(error) for error in errors)
     return Loaded(config, rulebook), ()
+
+
+def load_or_raise(path: Path | None) -> Loaded:
+    """Return configuration and rules. Raises InvalidError with everything that is wrong."""
+    loaded, errors = load_all(path)
+    if loaded is None:
+        first, more = errors[0], len(errors) - 1
+        raise InvalidError(first, hint=f"and {more} more: see excise check" if more else "")
+    return loaded
 
 
 def in_force(old: Config, new: Config) -> tuple[Config, tuple[str, ...]]:
@@ -64,4 +74,3 @@ def in_force(old: Config, new: Config) -> tuple[Config, tuple[str, ...]]:
 def refused(errors: tuple[str, ...], rules: int) -> ReloadView:
     """Return the view of a reload that changed nothing; `rules` are those still in force."""
     return ReloadView(applied=False, rules=rules, errors=errors)
-

@@ -11,6 +11,7 @@ from pathlib import Path
 from excise.daemon.core import Core
 from excise.errors import StoreError
 from excise.host import Findings
+from excise.log import Log
 from excise.model.step import Protect
 from excise.store.snapshot import write_snapshot
 from excise.supervise import Progress, sd_notify
@@ -22,14 +23,14 @@ SNAPSHOT_S = 30.0
 Beat = Callable[[], None]
 
 
-async def keep_ticking(core: Core, ready: asyncio.Event, beat: Beat) -> None:
+async def keep_ticking(core: Core, ready: Callable[[], bool], beat: Beat) -> None:
     """Tell the engine about every second, once the inputs have caught up with their logs.
 
     Before that, time belongs to the lines that were written while nobody read.
     """
     while True:
         beat()
-        if ready.is_set():
+        if ready():
             await core.tick()
         await asyncio.sleep(TICK_S)
 
@@ -79,6 +80,10 @@ class Snapshots:
     async def write(self) -> None:
         """Write one now. A failure is an alarm, once per outage."""
         taken = await self.core.snapshot()
+        await self.core.ledger.flush()
+        if self.core.ledger.problem:
+            # A snapshot ahead of the stored cursors would hide decisions that were never stored.
+            return
         loop = asyncio.get_running_loop()
         try:
             await loop.run_in_executor(self.executor, write_snapshot, self.path, taken)
@@ -90,21 +95,24 @@ class Snapshots:
             self.problem = ""
 
     async def run(self, beat: Beat) -> None:
-        """Write one every 30 s, for ever."""
+        """Write one every 30 s, and when it should not wait, for ever."""
         while True:
             beat()
-            await asyncio.sleep(SNAPSHOT_S)
+            try:
+                async with asyncio.timeout(SNAPSHOT_S):
+                    await self.core.worth_keeping.wait()
+            except TimeoutError:
+                pass
+            self.core.worth_keeping.clear()
             await self.write()
 
 
-async def feed_watchdog(
-    progress: Progress, interval_s: float, on_stuck: Callable[[str], None]
-) -> None:
+async def feed_watchdog(progress: Progress, interval_s: float, log: Log, _: Beat) -> None:
     """Tell the service manager that all loops go round; stay silent when one does not."""
     while True:
         stuck = progress.stuck()
         if stuck:
-            on_stuck(", ".join(stuck))
+            log.error("daemon.stuck", loops=stuck)
         else:
             sd_notify("WATCHDOG=1")
         await asyncio.sleep(interval_s)

@@ -1,0 +1,52 @@
+"""Taking hold of the kernel at start, and letting go of it for good."""
+
+from __future__ import annotations
+
+from excise.config import Backend, Config
+from excise.daemon.converge import Converger
+from excise.enforce.base import Enforcer
+from excise.enforce.dryrun import DryRun
+from excise.enforce.nft import Nftables
+from excise.errors import ConfigError, EnforceError, ForeignTableError, PrivilegeError
+from excise.log import Log
+
+RIGHTS = (
+    "enforcing takes CAP_NET_ADMIN: run as root, or give the unit"
+    " AmbientCapabilities=CAP_NET_ADMIN, or set posture: observe or enforcer: dry-run"
+)
+
+
+def make_enforcer(config: Config) -> Enforcer:
+    """Return the backend that the configuration names."""
+    match config.enforcer:
+        case Backend.DRY_RUN:
+            return DryRun()
+        case Backend.NFTABLES:
+            return Nftables(owner=config.nft.owner)
+        case Backend.IPSET:
+            raise ConfigError(
+                "enforcer: ipset is not supported in this version",
+                hint="use nftables, or dry-run",
+            )
+
+
+def take_hold(
+    converger: Converger, config: Config, protected: list[str], *, enforcing: bool, log: Log
+) -> None:
+    """Take over what an earlier run left in the kernel; while observing, remove it instead.
+
+    Raises EnforceError where it was to enforce and cannot.
+    """
+    if enforcing:
+        try:
+            converger.open(protected, config.ports)
+        except PrivilegeError as error:
+            raise PrivilegeError(f"{error}; {RIGHTS}") from error
+        return
+    try:
+        converger.sweep()
+    except (PrivilegeError, ForeignTableError) as error:
+        # Observing takes no right, and a table of others is no matter of ours.
+        log.info("enforce.left_alone", reason=str(error))
+    except EnforceError as error:
+        log.warning("enforce.not_swept", error=str(error))
