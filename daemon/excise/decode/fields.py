@@ -147,7 +147,7 @@ def _chain(value: object) -> tuple[str, ...] | None:
         raise LineRejectedError("type:prompt")
     if len(entries) > 2 * CHAIN_ENDS:
         entries = entries[:CHAIN_ENDS] + entries[-CHAIN_ENDS:]
-    return tuple(entries) or None
+    return tuple(entries)
 
 
 def _simhash(value: object) -> str | None:
