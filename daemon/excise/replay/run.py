@@ -12,7 +12,7 @@ from typing import IO, Protocol, cast
 
 import msgspec
 
-from excise.decode.base import MAX_LINE_BYTES, Decoder
+from excise.decode.base import MAX_LINE_BYTES, Decoder, blank
 from excise.errors import SourceError
 from excise.model.decision import DecisionEvent
 from excise.model.step import Effect, Input, Observed
@@ -46,7 +46,8 @@ def replay(
 ) -> None:
     """Read inputs in order to their ends; write each change of a decision to `sink`.
 
-    An input is a path, `.gz` or plain, or `-` for standard input. `decoder_for` chooses a
+    Blank lines ahead of all others are not counted. An input is a path, `.gz` or plain, or `-`
+    for standard input. `decoder_for` chooses a
     decoder by the first lines of each. `progress` hears how many bytes a chunk had. Raises
     SourceError for an input that cannot be read.
     """
@@ -54,7 +55,10 @@ def replay(
     for name in inputs:
         decoder: Decoder | None = None
         for lines in _read(name):
-            decoder = decoder or decoder_for(lines)
+            if decoder is None:
+                if all(map(blank, lines)):
+                    continue
+                decoder = decoder_for(lines)
             decoded = decoder.decode(lines)
             accounting.decoded(len(lines), decoded)
             effects = engine.step([Observed(decoded.records)]) if decoded.records else []

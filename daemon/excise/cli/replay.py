@@ -1,0 +1,151 @@
+"""`excise replay`: recorded lines through the daemon's own engine, in event time."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from ipaddress import ip_network
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from excise.cli.options import AsJson, ConfigFile
+from excise.errors import ExciseError
+from excise.model.decision import Posture
+
+if TYPE_CHECKING:
+    from excise.decode.base import Decoder
+    from excise.model.settings import Settings
+    from excise.replay import Summary
+    from excise.rules.schema import Rulebook
+
+#: an input smaller than this is read before a person would look for progress
+SHOW_PROGRESS_BYTES = 64 << 20
+
+Inputs = Annotated[
+    list[str], typer.Argument(metavar="INPUT...", help="Logs in order; .gz is read, - is stdin.")
+]
+Format = Annotated[str, typer.Option("--format", metavar="F", help="Log format, or auto.")]
+RuleDirs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--rules", metavar="DIR", help="Rules instead of the configured ones; repeatable."
+    ),
+]
+Postures = Annotated[Posture, typer.Option("--posture", help="The most that is decided.")]
+Decisions = Annotated[
+    str | None,
+    typer.Option("--decisions", metavar="OUT", help="Write every decision as NDJSON; - is stdout."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command("replay")(replay)
+
+
+def replay(
+    inputs: Inputs,
+    *,
+    format_: Format = "auto",
+    rules: RuleDirs = None,
+    config: ConfigFile = None,
+    posture: Postures = Posture.ENFORCE,
+    decisions: Decisions = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run the daemon's engine over recorded lines and say what it would have decided.
+
+    Needs no privilege and changes nothing. The same lines give the same decisions on every run.
+    """
+    from excise.engine import Engine
+    from excise.replay import Accounting
+    from excise.replay import replay as run
+    from excise.rules.schema import Maturity
+
+    settings, book, decoder_for = _prepare(format_, rules, config, posture)
+    accounting = Accounting(r.id for r in book.rules if r.maturity is not Maturity.EXPERIMENTAL)
+    began = time.monotonic()
+    with ExitStack() as stack:
+        sink = stack.enter_context(_sink(decisions)) if decisions else None
+        progress = stack.enter_context(_progress(inputs))
+        run(inputs, decoder_for, Engine(settings, book), accounting, sink=sink, progress=progress)
+    _print(
+        accounting.summary(), time.monotonic() - began, as_json=as_json, to_stderr=decisions == "-"
+    )
+
+
+def _prepare(
+    format_: str, rules: list[Path] | None, config: Path | None, posture: Posture
+) -> tuple[Settings, Rulebook, Callable[[Sequence[bytes]], Decoder]]:
+    import msgspec
+
+    from excise.config import load, rule_directories
+    from excise.rulecheck import load_rules
+
+    loaded = load(config)
+    book, errors = load_rules(rules or rule_directories(loaded))
+    if errors:
+        for error in errors:
+            print(f"excise: {error}", file=sys.stderr)
+        raise typer.Exit(errors[0].exit_status)
+    settings = msgspec.structs.replace(loaded.settings(), posture=posture)
+    return settings, book, _decoders(format_, loaded.trusted_proxies)
+
+
+def _decoders(format_: str, trusted_proxies: Sequence[str]) -> Callable[[Sequence[bytes]], Decoder]:
+    """Return what chooses a decoder by the first lines of an input."""
+    from excise.decode.base import DecodeContext
+    from excise.decode.registry import AUTO, FORMATS, detect, make_decoder
+
+    # No secret of this host: a replay gives the same account ids to everybody who runs it.
+    context = DecodeContext(trusted=tuple(map(ip_network, trusted_proxies)), account_key=b"")
+    if format_ not in (AUTO, *FORMATS):
+        known = ", ".join((AUTO, *FORMATS))
+        raise typer.BadParameter(f"unknown format {format_!r}; known: {known}")
+
+    def choose(lines: Sequence[bytes]) -> Decoder:
+        return make_decoder(detect(lines, context) if format_ == AUTO else format_, context)
+
+    return choose
+
+
+@contextmanager
+def _sink(out: str) -> Iterator[Callable[[bytes], object]]:
+    if out == "-":
+        yield sys.stdout.buffer.write
+        sys.stdout.buffer.flush()
+        return
+    try:
+        with Path(out).open("wb") as stream:
+            yield stream.write
+    except OSError as error:
+        raise ExciseError(f"{out} cannot be written: {error.strerror}") from error
+
+
+@contextmanager
+def _progress(inputs: Sequence[str]) -> Iterator[Callable[[int], object] | None]:
+    """Show a bar on a terminal while long plain files are read."""
+    total = sum(Path(name).stat().st_size for name in inputs if Path(name).is_file())
+    plain = all(name != "-" and not name.endswith(".gz") for name in inputs)
+    if not sys.stderr.isatty() or total < SHOW_PROGRESS_BYTES or not plain:
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("replay", total=total)
+        yield lambda count: bar.advance(task, count)
+
+
+def _print(summary: Summary, seconds: float, *, as_json: bool, to_stderr: bool) -> None:
+    import msgspec
+
+    from excise.cli.replayed import describe
+
+    text = msgspec.json.encode(summary).decode() if as_json else describe(summary, seconds)
+    print(text, file=sys.stderr if to_stderr else sys.stdout)

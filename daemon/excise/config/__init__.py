@@ -1,0 +1,32 @@
+"""The configuration file (contract 3): values, how they are read, where the file is found."""
+
+from excise.config.load import load, read_config, rule_directories, shipped_rules
+from excise.config.parse import parse_config
+from excise.config.values import (
+    DEFAULT_PATH,
+    ApiConfig,
+    Backend,
+    Config,
+    InputConfig,
+    LogConfig,
+    LogFormat,
+    LogLevel,
+    NftConfig,
+)
+
+__all__ = [
+    "DEFAULT_PATH",
+    "ApiConfig",
+    "Backend",
+    "Config",
+    "InputConfig",
+    "LogConfig",
+    "LogFormat",
+    "LogLevel",
+    "NftConfig",
+    "load",
+    "parse_config",
+    "read_config",
+    "rule_directories",
+    "shipped_rules",
+]
