@@ -1,6 +1,6 @@
 """The configuration file (contract 3): values, how they are read, where the file is found."""
 
-from excise.config.load import load, read_config, rule_directories, shipped_rules
+from excise.config.files import load, read_config, rule_directories, shipped_rules
 from excise.config.parse import parse_config
 from excise.config.values import (
     DEFAULT_PATH,

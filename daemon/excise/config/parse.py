@@ -24,7 +24,7 @@ from excise.config.values import (
 from excise.decode.registry import AUTO, FORMATS
 from excise.errors import ConfigError, InvalidError
 from excise.model.decision import Posture, Tier
-from excise.model.document import Document, Fields, Node, each
+from excise.model.document import Document, Fields, Node, each, in_order
 from excise.model.scalars import (
     between,
     boolean,
@@ -86,7 +86,7 @@ def parse_config(document: Document, path: Path | None = None) -> tuple[Config, 
     """Return what a document configures and everything that is wrong with it."""
     root = document.root()
     config = _config(Fields(root, KEYS), path)
-    return config, [ConfigError(p.message, p.mark, p.hint) for p in root.problems]
+    return config, [ConfigError(p.message, p.mark, p.hint) for p in in_order(root.problems)]
 
 
 def _config(fields: Fields, path: Path | None) -> Config:
@@ -98,7 +98,7 @@ def _config(fields: Fields, path: Path | None) -> Config:
         never_block=fields.get("never_block", each(network), ()),
         rules=fields.get("rules", each(_path), blank.rules),
         ports=fields.get("ports", _ports, blank.ports),
-        enforcer=fields.get("enforcer", choice(Backend), blank.enforcer),
+        enforcer=fields.get("enforcer", _backend, blank.enforcer),
         tiers=fields.get("tiers", _tiers, blank.tiers),
         state=fields.get("state", _path, blank.state),
         api=fields.get("api", _api, blank.api),
@@ -112,13 +112,21 @@ def _config(fields: Fields, path: Path | None) -> Config:
     )
 
 
+def _backend(node: Node) -> Backend:
+    backend = choice(Backend)(node)
+    if backend is Backend.IPSET:
+        raise node.error("ipset is not supported in this version", "use nftables, or dry-run")
+    return backend
+
+
 def _inputs(node: Node) -> tuple[InputConfig, ...]:
     inputs = each(_input)(node)
     if sum(item.file is None for item in inputs) > 1:
         raise node.error("may name standard input only once")
-    doubles = {item.file for item in inputs if item.file and inputs.count(item) > 1}
-    if doubles:
-        raise node.error(f"names {', '.join(map(str, doubles))} twice")
+    files = [item.file for item in inputs if item.file]
+    for file in files:
+        if files.count(file) > 1:
+            raise node.error(f"names {file} twice")
     return inputs
 
 
@@ -161,7 +169,7 @@ def _optional_path(node: Node) -> Path | None:
 
 def _ports(node: Node) -> tuple[int, ...]:
     ports = each(between(1, 65_535, integer))(node)
-    if not ports:
+    if node.value == []:
         raise node.error("must name at least one port")
     return tuple(dict.fromkeys(ports))
 

@@ -143,6 +143,11 @@ def each(read: Callable[[Node], T]) -> Callable[[Node], tuple[T, ...]]:
     return read_all
 
 
+def in_order(problems: Iterable[InvalidError]) -> list[InvalidError]:
+    """Return problems as they follow in the file."""
+    return sorted(problems, key=lambda p: (p.mark.line, p.mark.column) if p.mark else (0, 0))
+
+
 def unknown(what: str, mark: Mark, name: str, known: Iterable[str]) -> InvalidError:
     """Return the error for a name that does not exist, with the closest one that does."""
     close = get_close_matches(name, list(known), n=1, cutoff=0.6)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from excise.errors import RuleError
 from excise.features.table import FEATURES
-from excise.model.document import Document, Fields, Node, each, unknown
+from excise.model.document import Document, Fields, Node, each, in_order, unknown
 from excise.model.entity import Family, Kind
 from excise.model.scalars import (
     between,
@@ -62,7 +62,7 @@ def parse_rule(document: Document) -> tuple[Rule | None, list[RuleError]]:
     """Return the rule a document holds, or None and everything that is wrong with it."""
     root = document.root()
     rule = _rule(Fields(root, RULE_KEYS))
-    errors = [RuleError(p.message, p.mark, p.hint) for p in root.problems]
+    errors = [RuleError(p.message, p.mark, p.hint) for p in in_order(root.problems)]
     return (None if errors else rule), errors
 
 

@@ -1,0 +1,275 @@
+"""The configuration file: every default, every error with its place, and where rules are."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from excise.config import (
+    ApiConfig,
+    Backend,
+    Config,
+    InputConfig,
+    LogConfig,
+    LogFormat,
+    LogLevel,
+    NftConfig,
+    load,
+    read_config,
+    rule_directories,
+    shipped_rules,
+)
+from excise.config.parse import KEYS
+from excise.errors import ConfigError
+from excise.model.decision import Posture, Tier
+from excise.model.settings import Capacity, Governor, Policy, Settings
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def read(tmp_path):
+    """Return a function from text to (Config, problems as text without the file's directory)."""
+
+    def read(text):
+        path = tmp_path / "excise.yaml"
+        path.write_text(text)
+        config, errors = read_config(path)
+        return config, [str(error).replace(f"{tmp_path}/", "") for error in errors]
+
+    return read
+
+
+def test_an_empty_file_means_the_documented_defaults(read):
+    config, errors = read("")
+
+    assert [] == errors
+    assert Config(path=config.path) == config
+    assert Posture.OBSERVE is config.posture
+    assert (InputConfig(Path("/var/log/nginx/excise.log"), "record"),) == config.inputs
+    assert ((), ()) == (config.trusted_proxies, config.never_block)
+    assert (Path("/etc/excise/rules.d"), Path("/usr/share/excise/rules")) == config.rules
+    assert ((443,), Backend.NFTABLES) == (config.ports, config.enforcer)
+    assert (
+        Tier("slow", 50 * 1024, 20 * 1024),
+        Tier("crawl", 5 * 1024, 2 * 1024, 6.0),
+    ) == config.tiers
+    assert ApiConfig(Path("/run/excise/control.sock"), None) == config.api
+    assert Settings() == config.settings()
+
+
+def test_every_key_can_be_set(read):
+    config, errors = read("""
+posture: enforce
+inputs:
+  - {file: /var/log/a.log, format: record, from_start: true}
+  - {stdin: true}
+trusted_proxies: [192.0.2.10, "2001:db8::/32"]
+never_block: [198.51.100.0/24]
+rules: [/srv/rules]
+ports: [443, 8443]
+enforcer: dry-run
+tiers:
+  gentle: {egress: 1 MiB/s}
+  hard: {egress: 1.5 kB/s, new_connections: 30/h}
+state: /srv/state
+api: {socket: /srv/s.sock, listen: "[::1]:7788"}
+policy: {throttle: 50, ttl_drop: 2h}
+governor: {max_share: 0.1, free: 5}
+capacity: {clients: 4096}
+log: {file: /srv/log, level: debug, format: json}
+protect_operator: false
+nft: {owner: true}
+""")
+
+    assert [] == errors
+    assert (
+        Config(
+            posture=Posture.ENFORCE,
+            inputs=(InputConfig(Path("/var/log/a.log"), "record", True), InputConfig(None)),
+            trusted_proxies=("192.0.2.10/32", "2001:db8::/32"),
+            never_block=("198.51.100.0/24",),
+            rules=(Path("/srv/rules"),),
+            ports=(443, 8443),
+            enforcer=Backend.DRY_RUN,
+            tiers=(Tier("gentle", 1024**2), Tier("hard", 1500, None, 0.5)),
+            state=Path("/srv/state"),
+            api=ApiConfig(Path("/srv/s.sock"), ("::1", 7788)),
+            policy=Policy(throttle=50.0, ttl_drop_s=7200.0),
+            governor=Governor(max_share=0.1, free=5),
+            capacity=Capacity(clients=4096),
+            log=LogConfig(Path("/srv/log"), LogLevel.DEBUG, LogFormat.JSON),
+            protect_operator=False,
+            nft=NftConfig(owner=True),
+            path=config.path,
+        )
+        == config
+    )
+
+
+def test_the_engine_is_told_what_the_file_says(read):
+    config, _ = read("posture: throttle\nnever_block: [192.0.2.0/24]\npolicy: {drop: 90}\n")
+    settings = config.settings()
+
+    assert Posture.THROTTLE is settings.posture
+    assert ("192.0.2.0/24",) == settings.never_block
+    assert 90.0 == settings.policy.drop
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("postur: observe", "1:1: unknown key 'postur' (did you mean 'posture'?)"),
+        ("posture: block", "1:10: unknown value of posture: 'block'"),
+        ("- a", "1:1: must be a mapping, found a list"),
+        ("ports: 443", "1:8: ports must be a list, found 443"),
+        ("ports: []", "1:8: ports must name at least one port"),
+        ("ports: [0]", "1:9: ports is out of range: 0 (from 1 to 65535)"),
+        ("ports: [true]", "1:9: ports must be a whole number, found true"),
+        ("ports: ['443']", "1:9: ports must be a whole number, found '443'"),
+        ("never_block:\n- 192.0.2.7/24", "2:3: never_block holds '192.0.2.7/24' with bits beyond"),
+        ("never_block: [me]", "1:15: never_block holds 'me', no address or CIDR"),
+        ("trusted_proxies: [10]", "1:19: trusted_proxies must be text, found 10"),
+        ("rules: [rules]", "1:9: rules must be an absolute path, found 'rules'"),
+        ("state:", "1:7: state must be text, found nothing"),
+        ("enforcer: iptables", "1:11: unknown value of enforcer: 'iptables'"),
+        ("enforcer: ipset", "1:11: enforcer ipset is not supported in this version"),
+        ("inputs: [/var/log/x]", "1:10: inputs must be mappings"),
+        ("inputs: [{format: auto}]", "1:10: inputs takes exactly one of file and stdin"),
+        ("inputs: [{file: /a, stdin: true}]", "1:10: inputs takes exactly one of file and stdin"),
+        ("inputs: [{journal: x}]", "1:11: input journal: is not supported in this version"),
+        ("inputs: [{syslog: x}]", "1:11: input syslog: is not supported in this version"),
+        ("inputs: [{datagram: x}]", "1:11: input datagram: is not supported in this version"),
+        ("inputs: [{http: x}]", "1:11: input http: is not supported in this version"),
+        ("inputs: [{file: /a, format: jsonl}]", "1:29: unknown value of format: 'jsonl'"),
+        ("inputs: [{file: /a, from_start: 1}]", "1:33: from_start must be true or false, found 1"),
+        ("inputs: [{stdin: 5}]", "1:18: stdin takes no value but true"),
+        ("inputs: [{stdin: true, from_start: true}]", "from_start has no meaning for stdin"),
+        ("inputs: [{stdin: true}, {stdin: }]", "1:9: inputs may name standard input only once"),
+        ("inputs: [{file: /a}, {file: /a}]", "1:9: inputs names /a twice"),
+        ("inputs: [{file: /a}, {file: /a, format: record}]", "1:9: inputs names /a twice"),
+        ("tiers: {}", "1:8: tiers must be a mapping of at least one tier"),
+        ("tiers: {Slow!: {egress: 1 B/s}}", "1:9: tier name 'Slow!' is wrong"),
+        ("tiers: {slow: {}}", "1:15: slow limits nothing"),
+        ("tiers: {slow: {egress: 50}}", "1:24: egress must be a rate of bytes, found 50"),
+        ("tiers: {slow: {egress: 50 KB}}", "1:24: egress must be a rate of bytes"),
+        ("tiers: {slow: {egress: 0 B/s}}", "1:24: egress must be a rate of bytes"),
+        ("tiers: {s: {new_connections: 6}}", "1:30: new_connections must be a rate of events"),
+        (
+            "tiers: {a: {egress: 1 B/s}, b: {egress: 2 B/s}}",
+            "1:8: tiers go from the mildest on, but b allows more than a",
+        ),
+        ("api: {listen: '7788'}", "1:15: listen must be an address and a port, found '7788'"),
+        ("api: {listen: 0.0.0.0:7788}", "1:15: listen must be a loopback address, found 0.0.0.0"),
+        ("api: {listen: 127.0.0.1:0}", "1:15: listen must end in a port, found '0'"),
+        ("policy: {throtle: 5}", "1:10: unknown key 'throtle' (did you mean 'throttle'?)"),
+        ("policy: {keep: 2}", "1:16: keep is out of range: 2 (from 0 to 1)"),
+        ("policy: {ttl_drop: 60}", "1:20: ttl_drop must be a duration, found 60"),
+        ("policy: {throttle: 90, drop: 80}", "1:9: policy must not fall from observe, throttle"),
+        ("policy: {ttl_drop: 2d}", "1:9: policy must not fall from ttl_drop, ttl_max"),
+        ("governor: {free: 1.5}", "1:18: free must be a whole number, found 1.5"),
+        ("governor: {min_prefix_v4: 4}", "1:27: min_prefix_v4 is out of range: 4 (from 8 to 32)"),
+        ("capacity: {clients: 10}", "1:21: clients is out of range: 10"),
+        ("log: {level: loud}", "1:14: unknown value of level: 'loud'"),
+        ("nft: {owner: yes}", "1:14: owner must be true or false, found 'yes'"),
+        ("posture: observe\nposture: enforce", "2:1: key 'posture' is given twice"),
+    ],
+)
+def test_an_error_names_file_line_column_and_what_is_allowed(read, text, expected):
+    _, errors = read(text)
+
+    assert any(expected in error for error in errors), errors
+    assert all(error.startswith("excise.yaml:") for error in errors)
+
+
+def test_all_errors_are_found_at_once(read):
+    _, errors = read("posture: block\nports: [0]\nnope: 1\n")
+
+    assert 3 == len(errors)
+
+
+def test_load_raises_the_first_and_counts_the_others(tmp_path):
+    path = tmp_path / "excise.yaml"
+    path.write_text("posture: block\nports: [0]\n")
+
+    with pytest.raises(ConfigError, match=r":1:10: .*and 1 more; `excise check` lists them all"):
+        load(path)
+
+
+def test_a_named_file_that_is_missing_is_an_error(tmp_path):
+    with pytest.raises(ConfigError, match="cannot be read: No such file"):
+        load(tmp_path / "none.yaml")
+
+
+def test_a_missing_default_file_means_defaults_with_a_note(monkeypatch, tmp_path):
+    monkeypatch.setattr("excise.config.files.DEFAULT_PATH", tmp_path / "none.yaml")
+    config = load()
+
+    assert Config(notes=config.notes) == config
+    assert [f"no configuration at {tmp_path}/none.yaml: defaults hold"] == list(config.notes)
+
+
+def test_the_default_file_is_read_where_it_exists(monkeypatch, tmp_path):
+    path = tmp_path / "excise.yaml"
+    path.write_text("posture: throttle")
+    monkeypatch.setattr("excise.config.files.DEFAULT_PATH", path)
+
+    assert (Posture.THROTTLE, path) == (load().posture, load().path)
+
+
+@pytest.fixture
+def places(monkeypatch, tmp_path):
+    """Return the standard directories, moved somewhere else; neither exists yet."""
+    local, shipped = tmp_path / "local", tmp_path / "shipped"
+    monkeypatch.setattr("excise.config.files.LOCAL_RULES", local)
+    monkeypatch.setattr("excise.config.files.SHIPPED_RULES", shipped)
+    monkeypatch.setattr("sys.prefix", str(tmp_path / "prefix"))
+    return local, shipped
+
+
+def test_both_standard_directories_are_read_where_they_exist(places):
+    for place in places:
+        place.mkdir()
+
+    assert places == rule_directories(Config(rules=places))
+
+
+def test_without_installed_rules_a_checkout_s_own_are_read(places):
+    assert (CHECKOUT / "rules",) == rule_directories(Config(rules=places))
+
+
+def test_rules_of_one_s_own_do_not_replace_the_shipped_ones(places):
+    places[0].mkdir()
+
+    assert (places[0], CHECKOUT / "rules") == rule_directories(Config(rules=places))
+
+
+def test_a_wheel_keeps_its_rules_under_the_python_prefix(places, tmp_path):
+    prefix = tmp_path / "prefix" / "share" / "excise" / "rules"
+    prefix.mkdir(parents=True)
+
+    assert prefix == shipped_rules()
+
+
+def test_any_other_directory_must_exist(places, tmp_path):
+    with pytest.raises(ConfigError, match="is no directory"):
+        rule_directories(Config(rules=(tmp_path / "mine",)))
+
+
+def test_an_installation_without_rules_says_where_it_looked(places, monkeypatch, tmp_path):
+    monkeypatch.setattr("excise.__file__", str(tmp_path / "site-packages/excise/__init__.py"))
+
+    with pytest.raises(ConfigError, match=r"shipped rules are missing \(looked in .*/prefix/share"):
+        shipped_rules()
+
+
+def test_every_field_of_the_configuration_has_its_key():
+    fields = {field.name for field in dataclasses.fields(Config)}
+
+    assert fields - {"path", "notes"} == set(KEYS)
+
+
+def test_the_example_configuration_is_the_defaults_written_out():
+    path = CHECKOUT / "etc" / "excise.yaml"
+
+    assert dataclasses.replace(Config(), path=path) == load(path)
