@@ -1,8 +1,10 @@
 """Network namespaces of this run alone, and processes in them; all gone afterwards."""
 
 import os
+import select
 import shutil
 import subprocess
+import time
 import uuid
 from dataclasses import dataclass
 
@@ -82,18 +84,45 @@ def namespace(namespaces):
     return namespaces()
 
 
+class Program:
+    """A running program whose lines are read as they come."""
+
+    def __init__(self, command):
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, bufsize=0)
+        self._pending = b""
+
+    def until(self, enough, wait_s):
+        """Return the lines, as words, up to the first that is `enough`; fails after `wait_s`."""
+        deadline, seen = time.monotonic() + wait_s, []
+        while True:
+            line, newline, rest = self._pending.partition(b"\n")
+            if newline:
+                self._pending = rest
+                seen.append(line.decode().split())
+                if enough(seen[-1]):
+                    return seen
+                continue
+            left = max(0.0, deadline - time.monotonic())
+            ready, _, _ = select.select([self._process.stdout], [], [], left)
+            more = os.read(self._process.stdout.fileno(), 1 << 16) if ready else b""
+            assert more, f"not within {wait_s} s; last lines: {seen[-3:]}"
+            self._pending += more
+
+    def end(self):
+        self._process.kill()
+        self._process.wait(timeout=10)
+        self._process.stdout.close()
+
+
 @pytest.fixture
-def start(request):
-    """Start processes that are ended, by their own id, when the test ends."""
+def start():
+    """Start programs that are ended, by their own id, when the test ends."""
     running = []
 
     def begin(command):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        running.append(process)
-        return process
+        running.append(Program(command))
+        return running[-1]
 
     yield begin
-    for process in running:
-        process.kill()
-        process.wait(timeout=10)
-        process.stdout.close()
+    for program in running:
+        program.end()

@@ -18,6 +18,7 @@ from excise.decide.plan import (
     parse_span,
     plan,
 )
+from excise.enforce import nft_content as content
 from excise.enforce import nft_layout as layout
 from excise.enforce.nft import Nftables
 from excise.errors import DivergedError, ForeignTableError
@@ -288,16 +289,16 @@ def test_where_the_kernel_does_not_renew_in_place_elements_are_taken_out_and_put
 def test_a_kernel_that_ignores_renewals_is_found_out_and_served(nft, monkeypatch):
     """Linux before 6.12 takes a renewal without an error and leaves the deadline as it was."""
     nft.apply(plan(some(), nft.read()))
-    really = layout.changes
+    really = content.changes
 
     def ignoring(change, now, *, in_place):
         return iter(()) if in_place else really(change, now, in_place=in_place)
 
-    monkeypatch.setattr(layout, "changes", ignoring)
+    monkeypatch.setattr(content, "changes", ignoring)
     later = gather(Element(e.measure, e.span, e.rate, e.until + 600) for e in some())
     nft.apply(plan(later, nft.read()))
     assert same(later, nft.read())
-    monkeypatch.setattr(layout, "changes", lambda change, now, in_place: iter(()))
+    monkeypatch.setattr(content, "changes", lambda change, now, in_place: iter(()))
     change = plan(some(), nft.read())
     with pytest.raises(DivergedError):  # it is not tried twice
         nft.apply(change)
@@ -306,7 +307,7 @@ def test_a_kernel_that_ignores_renewals_is_found_out_and_served(nft, monkeypatch
 def test_a_removal_that_did_not_take_is_told(nft, monkeypatch):
     nft.apply(plan(some(), nft.read()))
     change = plan(ActiveSet(), nft.read())
-    monkeypatch.setattr(layout, "changes", lambda change, now, in_place: iter(()))
+    monkeypatch.setattr(content, "changes", lambda change, now, in_place: iter(()))
     with pytest.raises(DivergedError, match="10 of 10"):
         nft.apply(change)
 
@@ -462,6 +463,7 @@ def test_counters_are_told_by_target(nft):
 WITHOUT_RIGHTS = """
 import os, sys
 os.setgid(65534); os.setuid(65534)
+from excise.enforce import nft_content as content
 from excise.enforce import nft_layout as layout
 from excise.enforce.nft import Nftables
 from excise.errors import PrivilegeError

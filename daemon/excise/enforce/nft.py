@@ -18,6 +18,7 @@ from excise.decide.plan import (
     gather,
     merged,
 )
+from excise.enforce import nft_content as content
 from excise.enforce import nft_layout as layout
 from excise.enforce.base import Counters, Traffic
 from excise.enforce.nft_elem import RawElement, raw_elements
@@ -116,7 +117,7 @@ class Nftables:
         with self._lock:
             if (spans, numbers) == (self._allow, self._ports):
                 return
-            self._commit(list(layout.guards(spans, numbers)))
+            self._commit(list(content.guards(spans, numbers)))
             self._allow, self._ports = spans, numbers
             sets = self._sets_held()
             if (spans, numbers) != (
@@ -142,9 +143,9 @@ class Nftables:
         with self._lock:
             counted = [e for e in self._believed if layout.spec_of(e.measure, e.span).counted]
             found: dict[tuple[str, Measure], Traffic] = {}
-            entries = self._entries([layout.query(e) for e in counted])
+            entries = self._entries([content.query(e) for e in counted])
             for e, raw in zip(counted, entries, strict=True):
-                traffic = layout.traffic_of(raw) if raw else None
+                traffic = content.traffic_of(raw) if raw else None
                 if traffic:
                     found[str(e.span), e.measure] = traffic
             return found
@@ -172,8 +173,6 @@ class Nftables:
             raise EnforceError("the nftables backend is not open: call open() first")
         return self._opened
 
-    # Writing
-
     def _rebuild(self, wish: Desired, exists: Iterable[int]) -> None:
         fill = ChangeSet(additions=tuple(sorted(wish)))
         exists = sorted(exists)
@@ -191,14 +190,14 @@ class Nftables:
     def _fill(self, fill: ChangeSet, exists: Sequence[int]) -> None:
         ground = [
             *layout.build(exists, self._flags),
-            *layout.guards(self._allow, self._ports),
+            *content.guards(self._allow, self._ports),
         ]
-        filling = layout.changes(fill, self._clock(), in_place=True)
+        filling = content.changes(fill, self._clock(), in_place=True)
         for part in _parts([*ground, *filling], min(REBUILD_BYTES, self._socket.limit_bytes)):
             self._commit(part)
 
     def _do(self, change: ChangeSet) -> None:
-        messages = layout.changes(change, self._clock(), in_place=self._renews_in_place)
+        messages = content.changes(change, self._clock(), in_place=self._renews_in_place)
         for part in _parts(messages, min(CHANGE_BYTES, self._socket.limit_bytes)):
             self._commit(part)
 
@@ -207,8 +206,6 @@ class Nftables:
             self._socket.commit(messages)
             # counted, not asked for: a foreign change in between must not pass unseen
             self._generation = (self._generation + 1) & 0xFFFFFFFF
-
-    # Reading
 
     def _tables(self) -> set[int]:
         """Return the versions of which a table of ours is there. Raises ForeignTableError."""
@@ -242,13 +239,13 @@ class Nftables:
             for spec in specs:
                 for version in FAMILIES:
                     raws = self._dump(version, spec.name, sets)
-                    found += layout.elements_of(measure, version, spec, raws, self._clock())
+                    found += content.elements_of(measure, version, spec, raws, self._clock())
         return gather(found)
 
     def _spans_held(self, spec: layout.SetSpec, sets: set[tuple[int, str]]) -> Iterator[Span]:
         for version in FAMILIES:
             raws = self._dump(version, spec.name, sets)
-            yield from (span for span, _raw in layout.spans_of(version, raws))
+            yield from (span for span, _raw in content.spans_of(version, raws))
 
     def _ports_held(self, sets: set[tuple[int, str]]) -> set[int]:
         return {
@@ -271,15 +268,15 @@ class Nftables:
     def _look_up(self, elements: Sequence[Element]) -> Iterator[tuple[Element, Element | None]]:
         """Yield each element with what the kernel holds where it starts."""
         networks = [e for e in elements if not e.span.is_host]
-        starts = self._entries([layout.query(e) for e in elements])
+        starts = self._entries([content.query(e) for e in elements])
         found = dict(zip(elements, starts, strict=True))
-        closing = self._entries([layout.query(e, end=True) for e in networks])
+        closing = self._entries([content.query(e, end=True) for e in networks])
         ends = dict(zip(networks, closing, strict=True))
         now = self._clock()
         for e, start in found.items():
             spec = layout.spec_of(e.measure, e.span)
             entries = [raw for raw in (start, ends.get(e)) if raw]
-            held = layout.elements_of(e.measure, e.span.version, spec, entries, now)
+            held = content.elements_of(e.measure, e.span.version, spec, entries, now)
             yield e, next(held, None)
 
     def _remaining(self, change: ChangeSet) -> list[Element]:
@@ -291,7 +288,7 @@ class Nftables:
     def _missing(self, additions: Sequence[Element]) -> list[tuple[Element, Element | None]]:
         """Return the additions that the kernel does not show, with what it shows instead."""
         now = self._clock()
-        return [(e, h) for e, h in self._look_up(additions) if not layout.agrees(e, h, now)]
+        return [(e, h) for e, h in self._look_up(additions) if not content.agrees(e, h, now)]
 
     def _ask_generation(self) -> int:
         (answer,) = self._socket.ask_each([Message(Msg.GETGEN, 0, b"")])

@@ -12,17 +12,8 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from excise.decide.plan import BITS, TOLERANCE_S, ChangeSet, Element, Measure, Span
+from excise.decide.plan import Measure, Span
 from excise.enforce import nft_expr as expr
-from excise.enforce.base import Traffic
-from excise.enforce.nft_elem import (
-    RawElement,
-    element,
-    element_expressions,
-    elements_message,
-    elements_messages,
-    end_element,
-)
 from excise.enforce.nft_wire import Message, Msg, Nlm, attr, be32, nest, text
 
 TABLE = "excise"
@@ -51,10 +42,6 @@ BURST_BYTES = 16 * 1024
 BURST_PACKETS = 5
 #: a packet longer than this carries data, whatever its TCP options
 BARE_BYTES = {4: 120, 6: 140}
-#: deadlines further off are cut: the kernel's clock cannot count them
-MOST_S = 10 * 365 * 86_400.0
-#: a deadline that has passed meanwhile is met this soon
-LEAST_S = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +87,6 @@ def spec_of(measure: Measure, span: Span) -> SetSpec:
     return host if span.is_host else network
 
 
-def key_of(version: int, address: int) -> bytes:
-    """Return an address as a set's key."""
-    return address.to_bytes(BITS[version] // 8, "big")
-
-
-# What the tables are
-
-
 def build(exists: Iterable[int], flags: int) -> Iterator[Message]:
     """Yield what puts fresh, empty tables of both versions in place of the versions that exist."""
     for version in exists:
@@ -140,7 +119,7 @@ def _set(version: int, spec: SetSpec, number: int) -> Message:
     kind, length = (IPV4_ADDR, 4) if version == 4 else (IPV6_ADDR, 16)
     if spec.service:
         kind, length = INET_SERVICE, 2
-    defaults = _expressions(spec, DEFAULT_RATE[spec.limited])
+    defaults = stateful(spec, DEFAULT_RATE[spec.limited])
     flags = INTERVAL * spec.interval | TIMEOUT * spec.timed | EXPR * (len(defaults) > 1)
     # NFTNL_UDATA_SET_KEYBYTEORDER 0 = big-endian, NFTNL_UDATA_SET_COMMENT 7
     user_data = struct.pack("=BBI", 0, 4, 2) + _comment(7, spec.about)
@@ -153,7 +132,8 @@ def _set(version: int, spec: SetSpec, number: int) -> Message:
     return Message(Msg.NEWSET, FAMILIES[version], body, Nlm.CREATE)
 
 
-def _expressions(spec: SetSpec, rate: int) -> list[bytes]:
+def stateful(spec: SetSpec, rate: int) -> list[bytes]:
+    """Return the expressions that each element of a set carries."""
     out = []
     if spec.limited is Measure.CONNECTIONS:
         per_min, rest = divmod(rate, 60)
@@ -246,150 +226,3 @@ def _carries_data(version: int) -> tuple[bytes, ...]:
 def _rule(version: int, chain: str, expressions: Sequence[bytes]) -> Message:
     body = text(1, TABLE) + text(2, chain) + nest(4, *expressions)
     return Message(Msg.NEWRULE, FAMILIES[version], body, Nlm.CREATE | Nlm.APPEND)
-
-
-# What the sets hold
-
-
-def guards(allow: Sequence[Span], ports: Sequence[int]) -> Iterator[Message]:
-    """Yield what makes the guard sets hold exactly this."""
-    for version, family in FAMILIES.items():
-        for spec in (ALLOW, PORTS):
-            yield elements_message(Msg.DELSETELEM, family, TABLE, spec.name, ())
-        keys = [e for s in allow if s.version == version for e in _bounds(s, interval=True)]
-        yield from elements_messages(Msg.NEWSETELEM, family, TABLE, ALLOW.name, keys)
-        numbers = [element(struct.pack("!H", port)) for port in sorted(set(ports))]
-        yield from elements_messages(Msg.NEWSETELEM, family, TABLE, PORTS.name, numbers)
-
-
-def changes(change: ChangeSet, now: float, *, in_place: bool) -> Iterator[Message]:
-    """Yield the messages of a change, removals first, none larger than it may be.
-
-    A removal is preceded by an addition of the same, so that one that has lapsed meanwhile is
-    no error. Without `in_place`, for kernels before 6.12 that leave the deadline of a held
-    element alone, additions are taken out and put in again.
-    """
-    for group in _groups(change.removals):
-        yield from _elements(Msg.NEWSETELEM, group, now)
-        yield from _elements(Msg.DELSETELEM, group, now)
-    for group in _groups(change.additions):
-        yield from _elements(Msg.NEWSETELEM, group, now)
-        if not in_place:
-            yield from _elements(Msg.DELSETELEM, group, now)
-            yield from _elements(Msg.NEWSETELEM, group, now)
-
-
-GROUP = 500
-
-
-def _groups(elements: Iterable[Element]) -> Iterator[list[Element]]:
-    """Yield runs of elements of the same set, short enough for one message."""
-    open_groups: dict[tuple[int, str], list[Element]] = {}
-    for e in elements:
-        where = (e.span.version, spec_of(e.measure, e.span).name)
-        group = open_groups.setdefault(where, [])
-        group.append(e)
-        if len(group) == GROUP:
-            yield open_groups.pop(where)
-    yield from open_groups.values()
-
-
-def _elements(kind: Msg, group: Sequence[Element], now: float) -> Iterator[Message]:
-    spec = spec_of(group[0].measure, group[0].span)
-    packed: list[bytes] = []
-    for e in group:
-        if kind is Msg.DELSETELEM:
-            packed += _bounds(e.span, interval=spec.interval)
-            continue
-        timeout_ms = int(min(max(e.until - now, LEAST_S), MOST_S) * 1000)
-        own = element_expressions(*_expressions(spec, e.rate)) if spec.limited else b""
-        packed += _bounds(e.span, interval=spec.interval, timeout_ms=timeout_ms, expressions=own)
-    family = FAMILIES[group[0].span.version]
-    return elements_messages(kind, family, TABLE, spec.name, packed)
-
-
-def _bounds(
-    span: Span, *, interval: bool, timeout_ms: int | None = None, expressions: bytes = b""
-) -> list[bytes]:
-    """Return the entries of a span; the end of the address space has no closing one."""
-    entries = [element(key_of(span.version, span.start), timeout_ms, expressions)]
-    if interval and span.end + 1 < 1 << BITS[span.version]:
-        entries.append(end_element(key_of(span.version, span.end + 1)))
-    return entries
-
-
-def rate_of(raw: RawElement, measure: Measure) -> int:
-    """Return an element's rate in the unit of its measure; 0 where it has none."""
-    for name, fields in raw.expressions:
-        if name == "limit":
-            rate = int.from_bytes(fields.get(1, b""), "big")
-            per_s = int.from_bytes(fields.get(2, b""), "big")
-            return rate * 3600 // max(1, per_s) if measure is Measure.CONNECTIONS else rate
-    return 0
-
-
-def traffic_of(raw: RawElement) -> Traffic | None:
-    """Return what an element's counter says, None where it has none."""
-    for name, fields in raw.expressions:
-        if name == "counter":
-            return Traffic(
-                packets=int.from_bytes(fields.get(2, b""), "big"),
-                bytes=int.from_bytes(fields.get(1, b""), "big"),
-            )
-    return None
-
-
-def spans_of(version: int, raws: Iterable[RawElement]) -> Iterator[tuple[Span, RawElement]]:
-    """Pair the starts and ends of an interval set as dumped, in any order."""
-    last = (1 << BITS[version]) - 1
-    begun: RawElement | None = None
-    for raw in sorted(raws, key=lambda r: (r.key, not r.is_end)):
-        address = int.from_bytes(raw.key, "big")
-        if begun:
-            yield Span(version, int.from_bytes(begun.key, "big"), address - 1), begun
-        begun = None if raw.is_end else raw
-    if begun:
-        yield Span(version, int.from_bytes(begun.key, "big"), last), begun
-
-
-def elements_of(
-    measure: Measure, version: int, spec: SetSpec, raws: Iterable[RawElement], now: float
-) -> Iterator[Element]:
-    """Yield what a dumped set holds; `now` is the time of the dump, epoch seconds."""
-    pairs: Iterable[tuple[Span, RawElement]]
-    if spec.interval:
-        pairs = spans_of(version, raws)
-    else:
-        pairs = ((_host(version, raw.key), raw) for raw in raws)
-    for span, raw in pairs:
-        left_s = MOST_S if raw.expires_ms is None else raw.expires_ms / 1000
-        yield Element(measure, span, rate_of(raw, measure), now + left_s)
-
-
-def _host(version: int, key: bytes) -> Span:
-    address = int.from_bytes(key, "big")
-    return Span(version, address, address)
-
-
-def query(e: Element, *, end: bool = False) -> Message:
-    """Return the request for the entry that holds the start of a span, or that closes it.
-
-    The closing one is asked for from the last address: at the first, the kernel may answer with
-    the end of a neighbour before it.
-    """
-    key = key_of(e.span.version, e.span.end if end else e.span.start)
-    entry = end_element(key) if end else element(key)
-    name = spec_of(e.measure, e.span).name
-    return elements_message(Msg.GETSETELEM, FAMILIES[e.span.version], TABLE, name, [entry])
-
-
-def agrees(wanted: Element, held: Element | None, now: float) -> bool:
-    """Whether the kernel holds what was wanted, or it may have lapsed by now."""
-    if held is None:
-        return wanted.until <= now + TOLERANCE_S
-    until = now + min(max(wanted.until - now, LEAST_S), MOST_S)
-    return (
-        held.span == wanted.span
-        and held.rate == wanted.rate
-        and abs(held.until - until) <= TOLERANCE_S
-    )
