@@ -17,7 +17,7 @@ READY_S = 20.0
 TIERS = {"slow": 50 * 1024, "crawl": 5 * 1024}  # egress bytes/s of the default ladder
 
 CONFIGURATION = """\
-posture: enforce
+posture: enforce        # the default is to observe; all else here is as shipped
 inputs:
   - file: {directory}/excise.log
     format: record

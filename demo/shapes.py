@@ -73,11 +73,6 @@ def client_addresses() -> list[str]:
     return [address for shape in ALL for address in shape.addresses]
 
 
-def shape_of(address: str) -> Shape | None:
-    """Return who lives at an address."""
-    return next((s for s in ALL if address in s.addresses), None)
-
-
 class Conversation:
     """The prompts of one worker, reproducible from its seed."""
 

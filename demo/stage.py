@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from demo.checks import BOLD, CYAN, DIM, RED, YELLOW, paint
 from demo.daemon import Daemon
 from demo.kernel import Told
 from demo.meter import Meter, rate
-from demo.shapes import HARVESTER, HONEST, shape_of
+from demo.shapes import HARVESTER, HONEST, Shape
 from demo.tail import Tail
-from demo.verdicts import Verdict, members
+from demo.verdicts import Verdict, covers, members
 from demo.world import Process, World, WorldError
 
 STEP_S = 0.1
+SCORE_EVERY_S = 0.5
 ROW_EVERY_S = 2.0
 ROW_SPAN_S = 3.0
+LINE_TOLERANCE_S = 0.002
+
+
+@dataclass(frozen=True)
+class Logged:
+    """What is needed of one line that nginx wrote."""
+
+    ts: float
+    client: str
+    account: str
 
 
 class Stage:
@@ -27,13 +39,15 @@ class Stage:
         self.meter = Meter()
         self.verdicts: list[Verdict] = []
         self.told: list[Told] = []
-        self.scores: list[tuple[float, dict[str, float]]] = []
+        self.logged: list[Logged] = []
+        self.highest: dict[str, list[float]] = {"honest": [], "harvester": []}
         self.daemon: Daemon | None = None
         self.began = time.time()
         self._clients = [Tail(world.path(f"{name}.out")) for name in ("honest", "harvester")]
         self._events = Tail(world.path("events.out"))
         self._kernel = Tail(world.path("kernel.out"))
-        self._next_row = 0.0
+        self._log = Tail(world.path("excise.log"))
+        self._next_row = self._next_score = 0.0
 
     def say(self, text: str, colour: str = "") -> None:
         clock = paint(f"[{time.time() - self.began:5.1f}s]", DIM)
@@ -64,9 +78,14 @@ class Stage:
         for line in self._events.new():
             if "op" in line:
                 self._verdict(Verdict.read(line))
-        if time.time() >= self._next_row:
-            self._next_row = time.time() + ROW_EVERY_S
-            self._row()
+        self.logged += [Logged(x["ts"], x["client"], x["account"]) for x in self._log.new()]
+        now = time.time()
+        if self.daemon is not None and now >= self._next_score:
+            self._next_score = now + SCORE_EVERY_S
+            self._scores(self.daemon)
+        if self.meter.reports and now >= self._next_row:
+            self._next_row = now + ROW_EVERY_S
+            self._row(now)
 
     def _alive(self, process: Process) -> None:
         if not process.alive():
@@ -83,31 +102,45 @@ class Stage:
             f" at score {verdict.score:.0f} ({rules})"
         )
 
-    def _row(self) -> None:
-        now = time.time()
+    def _scores(self, daemon: Daemon) -> None:
+        """Note the highest score among addresses and subnets of either side."""
+        top = {"honest": 0.0, "harvester": 0.0}
+        for source in daemon.get("/v1/sources?limit=100")["sources"]:
+            theirs = bool(members(source["name"], HARVESTER.addresses))
+            side = "harvester" if theirs else "honest"
+            top[side] = max(top[side], float(source["score"]))
+        for side, score in top.items():
+            self.highest[side].append(score)
+
+    def _row(self, now: float) -> None:
         span = (now - ROW_SPAN_S, now)
-        honest = [f"{s.name} {self.meter.over(span, s.name).requests_s:3.1f}/s" for s in HONEST]
-        harvest = self.meter.over(span, addresses=HARVESTER.addresses)
-        text = "  ".join(honest)
+        text = "  ".join(
+            f"{s.name} {self.meter.over(span, s.name).requests_s:3.1f}/s" for s in HONEST
+        )
         if any(r.name == HARVESTER.name for r in self.meter.reports):
-            flow = rate(harvest.bytes_s)
-            text += f" │ harvester {harvest.requests_s:4.1f}/s {flow:>10}"
-        if self.daemon is not None:
-            text += f" │ {self._score(now)}"
+            harvest = self.meter.over(span, HARVESTER.name)
+            text += f" │ harvester {harvest.requests_s:4.1f}/s {rate(harvest.bytes_s):>10}"
+        if self.highest["honest"]:
+            honest, harvester = (self.highest[side][-1] for side in ("honest", "harvester"))
+            text += f" │ highest score: honest {honest:.0f}, harvester {harvester:.0f}"
         self.say(text)
 
-    def _score(self, now: float) -> str:
-        assert self.daemon is not None
-        listed = self.daemon.get("/v1/sources?kind=client&limit=100")["sources"]
-        scores = {s["name"].removesuffix("/32"): float(s["score"]) for s in listed}
-        self.scores.append((now, scores))
-        top = {"honest": 0.0, "harvester": 0.0}
-        for address, score in scores.items():
-            kind = "harvester" if shape_of(address) is HARVESTER else "honest"
-            top[kind] = max(top[kind], score)
-        return f"highest score: honest {top['honest']:.0f}, harvester {top['harvester']:.0f}"
+    def accounts(self, shapes: Sequence[Shape]) -> set[str]:
+        """Return the account ids under which nginx logged some shapes."""
+        addresses = {a for s in shapes for a in s.addresses}
+        return {x.account for x in self.logged if x.client in addresses}
+
+    def offence(self, verdict: Verdict) -> Logged | None:
+        """Return the log line on which a verdict was reached, None where a timer reached it."""
+        lines = (x for x in self.logged if abs(x.ts - verdict.ts) < LINE_TOLERANCE_S)
+        return next((x for x in lines if covers(verdict.target, x.client)), None)
 
     def against_honest(self) -> list[Verdict]:
-        """Verdicts that would do something to an honest address."""
+        """Return verdicts that would do something to an honest address or account."""
         honest = [a for s in HONEST for a in s.addresses]
-        return [v for v in self.verdicts if v.enforcing and members(v.target, honest)]
+        accounts = self.accounts(HONEST)
+        return [
+            v
+            for v in self.verdicts
+            if v.enforcing and (members(v.target, honest) or v.target in accounts)
+        ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 from demo.kernel import Told
@@ -54,7 +54,7 @@ class Verdict:
 def covers(target: str, address: str) -> bool:
     """Whether a CIDR or address covers an address; an account covers none."""
     try:
-        return IPv4Address(address) in IPv4Network(target)
+        return ip_address(address) in ip_network(target)
     except ValueError:
         return False
 
