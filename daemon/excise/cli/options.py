@@ -28,11 +28,14 @@ def check_duration(text: str | None) -> str | None:
 
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, stable for programs.")]
+# readable=False: whether a path can be used is ours to say, with the exit status it has
 ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="Configuration file.")
+    Path | None,
+    typer.Option("--config", metavar="FILE", help="Configuration file.", readable=False),
 ]
 SocketFile = Annotated[
-    Path | None, typer.Option("--socket", metavar="PATH", help="Control socket of the daemon.")
+    Path | None,
+    typer.Option("--socket", metavar="PATH", help="Control socket of the daemon.", readable=False),
 ]
 Target = Annotated[str, typer.Argument(metavar="TARGET", help="Address, CIDR or account id.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]

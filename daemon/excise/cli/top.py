@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import select
 import sys
 import termios
@@ -99,7 +100,7 @@ def _live(client: Client, interval_s: float, looks: int | None) -> None:
 def _keys() -> Iterator[None]:
     """Take keys as they are pressed; the terminal is as before afterwards."""
     before = termios.tcgetattr(sys.stdin)
-    tty.setcbreak(sys.stdin)
+    tty.setcbreak(sys.stdin, termios.TCSANOW)  # what was typed ahead counts
     try:
         yield
     finally:
@@ -110,6 +111,6 @@ def _quits_within(seconds: float) -> bool:
     end = time.monotonic() + seconds
     while (left := end - time.monotonic()) > 0:
         ready, _, _ = select.select([sys.stdin], [], [], left)
-        if ready and sys.stdin.read(1) in {"q", "Q", ""}:
+        if ready and os.read(sys.stdin.fileno(), 1) in {b"q", b"Q", b""}:
             return True
     return False

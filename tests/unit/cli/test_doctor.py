@@ -1,0 +1,82 @@
+"""`excise doctor` on a host of its own: a network namespace, a configuration, a daemon."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+pytestmark = [
+    pytest.mark.netns,
+    pytest.mark.skipif(os.geteuid() != 0, reason="takes root to make a network namespace"),
+]
+
+
+@pytest.fixture
+def doctor(tmp_path, served):
+    """Run the doctor in a fresh network namespace; return (status, checks by name, text)."""
+    (tmp_path / "excise.log").touch()
+    (tmp_path / "state").mkdir(exist_ok=True)
+    config = tmp_path / "excise.yaml"
+    config.write_text(
+        f"inputs: [{{file: {tmp_path}/excise.log, format: record}}]\n"
+        f"state: {tmp_path}/state\napi: {{socket: {served.socket_path}}}\n"
+    )
+
+    def run(*arguments, before="true", within="", **replace):
+        for old, new in replace.items():
+            config.write_text(config.read_text().replace(old, new))
+        command = f'{before} && exec {within} "$0" -m excise doctor --config {config} "$@"'
+        done = subprocess.run(
+            ["unshare", "--net", "sh", "-c", command, sys.executable, *arguments],
+            capture_output=True,
+            check=False,
+            text=True,
+            timeout=60,
+        )
+        assert "" == done.stderr
+        return done.returncode, done.stdout
+
+    return run
+
+
+def test_a_sound_host_passes(doctor):
+    status, text = doctor("--json")
+    report = json.loads(text)
+    states = {check["name"]: check["state"] for check in report["checks"]}
+    assert (0, True) == (status, report["healthy"])
+    states.pop("clock")  # whether this machine's clock is synchronised is not ours to say
+    assert {"ok"} == set(states.values())
+    assert {"nftables", "own table", "other firewalls", "daemon", "rules"} <= set(states)
+
+
+def test_a_foreign_table_of_our_name_fails(doctor):
+    status, text = doctor(before="nft add table ip excise")
+    assert 1 == status
+    assert "fail  own table: a table excise was not made by excise\n      → look at it" in text
+
+
+def test_a_firewall_beside_it_is_named(doctor):
+    _, text = doctor(before="nft add table inet firewalld")
+    assert "ok    other firewalls: firewalld: " in text
+
+
+def test_a_daemon_that_is_not_ready_fails(doctor, served):
+    served.control.reasons = ["no input can be read"]
+    status, text = doctor()
+    assert (1, True) == (status, "fail  daemon: no input can be read\n" in text)
+
+
+def test_a_broken_configuration_fails_and_the_rest_is_looked_at(doctor):
+    status, text = doctor(api="apy")
+    assert 1 == status
+    assert "fail  configuration: " in text
+    assert "ok    kernel: " in text
+
+
+def test_without_the_privilege_it_says_what_to_do(doctor):
+    status, text = doctor(within="setpriv --bounding-set -net_admin --inh-caps -net_admin")
+    assert 1 == status
+    assert "fail  nftables: " in text
+    assert "CAP_NET_ADMIN" in text
