@@ -19,6 +19,10 @@ from excise.supervise import Progress, sd_notify
 TICK_S = 1.0
 PROTECT_S = 30.0
 SNAPSHOT_S = 30.0
+#: taking a snapshot holds up the engine: at most this share of the time goes there
+SNAPSHOT_SHARE = 0.01
+#: a snapshot that should not wait still lets the decisions go first
+GIVE_WAY_S = 0.2
 
 Beat = Callable[[], None]
 
@@ -76,10 +80,14 @@ class Snapshots:
     path: Path
     executor: Executor
     problem: str = ""
+    interval_s: float = SNAPSHOT_S
 
     async def write(self) -> None:
         """Write one now. A failure is an alarm, once per outage."""
+        monotonic = self.core.time.clock.monotonic
+        begun_s = monotonic()
         taken = await self.core.snapshot()
+        self.interval_s = max(SNAPSHOT_S, (monotonic() - begun_s) / SNAPSHOT_SHARE)
         await self.core.ledger.flush()
         if self.core.ledger.problem:
             # A snapshot ahead of the stored cursors would hide decisions that were never stored.
@@ -95,12 +103,13 @@ class Snapshots:
             self.problem = ""
 
     async def run(self, beat: Beat) -> None:
-        """Write one every 30 s, and when it should not wait, for ever."""
+        """Write one every 30 s or so, and when it should not wait, for ever."""
         while True:
             beat()
             try:
-                async with asyncio.timeout(SNAPSHOT_S):
+                async with asyncio.timeout(self.interval_s):
                     await self.core.worth_keeping.wait()
+                await asyncio.sleep(GIVE_WAY_S)
             except TimeoutError:
                 pass
             self.core.worth_keeping.clear()
