@@ -79,7 +79,7 @@ class ExplainedView(msgspec.Struct, frozen=True, kw_only=True):
     """Why an address, subnet or account is treated as it is.
 
     `inherited` are points from what it belongs to; `honest_share` is the share of tokens behind
-    it that looks honest: the collateral of enforcing it.
+    a client that looks honest: the collateral of enforcing it (0 for other kinds).
     """
 
     kind: str

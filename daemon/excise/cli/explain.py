@@ -13,6 +13,7 @@ from excise.cli.client import Client, decode, segment
 from excise.cli.options import AsJson, ConfigFile, SocketFile, Target, connect
 from excise.cli.text import moment, number, paint, printable, table
 from excise.errors import NotFoundError
+from excise.model.entity import Kind
 
 
 def register(app: typer.Typer) -> None:
@@ -55,10 +56,9 @@ def _sections(view: ExplainedView) -> Iterator[str]:
         yield "\n".join(map(printable, view.sentences))
     yield paint("EVIDENCE", "bold") + "\n" + _evidence(view)
     yield paint("DECISIONS", "bold") + "\n" + decisions.describe(view.decisions)
-    yield (
-        paint("COLLATERAL", "bold")
-        + f"\n{number(round(100 * view.honest_share, 1))} % of the tokens behind it look honest."
-    )
+    if view.kind == Kind.CLIENT:  # what else is enforced is judged by its clients
+        share = number(round(100 * view.honest_share, 1))
+        yield paint("COLLATERAL", "bold") + f"\n{share} % of the tokens behind it look honest."
 
 
 def _evidence(view: ExplainedView) -> str:

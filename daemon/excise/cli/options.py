@@ -39,9 +39,7 @@ SocketFile = Annotated[
 ]
 Target = Annotated[str, typer.Argument(metavar="TARGET", help="Address, CIDR or account id.")]
 Reason = Annotated[str, typer.Option("--reason", metavar="TEXT", help="Why, for the record.")]
-Force = Annotated[
-    bool, typer.Option("--force", help="Decide even where the collateral speaks against it.")
-]
+Force = Annotated[bool, typer.Option("--force", help="Even where it covers a protected address.")]
 For = Annotated[
     str,
     typer.Option("--for", metavar="D", help="How long: 90s, 1h, 2d.", callback=check_duration),

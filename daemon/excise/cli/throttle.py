@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
         reason: Reason,
         duration: For = "1h",
         tier: Annotated[
-            str | None, typer.Option(metavar="T", help="Tier of the ladder; the mildest if none.")
+            str | None, typer.Option(metavar="T", help="Tier of the ladder; the strictest if none.")
         ] = None,
         force: Force = False,
         as_json: AsJson = False,
