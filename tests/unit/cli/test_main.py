@@ -29,6 +29,21 @@ def test_help_names_every_verb_in_order():
     ]
 
 
+CLIENTS = [verb for verb in VERBS if verb not in {"run", "check", "replay", "doctor"}]
+HEAVY = {"aiohttp", "asyncio", "numpy", "pyroute2", "rich", "structlog", "yaml"}
+
+
+def test_verbs_that_only_ask_load_nothing_heavy():
+    program = (
+        f"import sys; from excise.cli.main import build_app; build_app({CLIENTS})\n"
+        f"print(sorted({HEAVY} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True, timeout=30
+    )
+    assert "[]\n" == done.stdout
+
+
 def test_the_version_is_told(excise):
     done = excise("--version")
     assert (0, f"excise {__version__}\n") == (done.returncode, done.stdout)
