@@ -19,7 +19,6 @@ from excise.decide.plan import (
     plan,
 )
 from excise.enforce import nft_content as content
-from excise.enforce import nft_layout as layout
 from excise.enforce.nft import Nftables
 from excise.errors import DivergedError, ForeignTableError
 
@@ -291,14 +290,14 @@ def test_a_kernel_that_ignores_renewals_is_found_out_and_served(nft, monkeypatch
     nft.apply(plan(some(), nft.read()))
     really = content.changes
 
-    def ignoring(change, now, *, in_place):
-        return iter(()) if in_place else really(change, now, in_place=in_place)
+    def ignoring(change, clock, *, in_place):
+        return iter(()) if in_place else really(change, clock, in_place=in_place)
 
     monkeypatch.setattr(content, "changes", ignoring)
     later = gather(Element(e.measure, e.span, e.rate, e.until + 600) for e in some())
     nft.apply(plan(later, nft.read()))
     assert same(later, nft.read())
-    monkeypatch.setattr(content, "changes", lambda change, now, in_place: iter(()))
+    monkeypatch.setattr(content, "changes", lambda change, clock, in_place: iter(()))
     change = plan(some(), nft.read())
     with pytest.raises(DivergedError):  # it is not tried twice
         nft.apply(change)
@@ -307,7 +306,7 @@ def test_a_kernel_that_ignores_renewals_is_found_out_and_served(nft, monkeypatch
 def test_a_removal_that_did_not_take_is_told(nft, monkeypatch):
     nft.apply(plan(some(), nft.read()))
     change = plan(ActiveSet(), nft.read())
-    monkeypatch.setattr(content, "changes", lambda change, now, in_place: iter(()))
+    monkeypatch.setattr(content, "changes", lambda change, clock, in_place: iter(()))
     with pytest.raises(DivergedError, match="10 of 10"):
         nft.apply(change)
 
@@ -341,12 +340,12 @@ def test_an_overlap_with_something_put_there_by_hand_is_told(namespace, nft):
 
 def test_guards_are_replaced_and_unchanged_guards_are_left_alone(nft):
     nft.set_guards(["192.0.2.0/24", "2001:db8::/32", "192.0.2.7"], [443])
-    generation = nft._ask_generation()
+    generation = nft._reader.generation()
     nft.set_guards(["192.0.2.0/24", "2001:db8::/32"], [443])
-    assert generation == nft._ask_generation()
+    assert generation == nft._reader.generation()
     nft.set_guards([], [8443])
-    assert [] == list(nft._spans_held(layout.ALLOW, nft._sets_held()))
-    assert {8443} == nft._ports_held(nft._sets_held())
+    assert [] == nft._reader.allowed(nft._reader.sets())
+    assert [8443] == nft._reader.ports(nft._reader.sets())
 
 
 @pytest.mark.parametrize("port", [0, 65_536, -1])
@@ -400,8 +399,10 @@ def test_a_table_of_our_name_made_by_somebody_else_is_refused(namespace):
     stranger = Nftables(netns=namespace.name)
     with pytest.raises(ForeignTableError, match="nft delete table ip excise"):
         stranger.open()
-    stranger.close(keep=True)
     assert "table ip excise" in namespace.nft("list ruleset")
+    namespace.nft("delete table ip excise")
+    stranger.open()  # once it is out of the way
+    stranger.close(keep=False)
 
 
 def test_with_an_owner_nobody_else_can_change_or_flush_it(namespace):
@@ -464,7 +465,6 @@ WITHOUT_RIGHTS = """
 import os, sys
 os.setgid(65534); os.setuid(65534)
 from excise.enforce import nft_content as content
-from excise.enforce import nft_layout as layout
 from excise.enforce.nft import Nftables
 from excise.errors import PrivilegeError
 nft = Nftables()

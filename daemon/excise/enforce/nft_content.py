@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from excise.decide.plan import BITS, TOLERANCE_S, ChangeSet, Element, Measure, Span
 from excise.enforce.base import Traffic
@@ -42,21 +42,21 @@ def guards(allow: Sequence[Span], ports: Sequence[int]) -> Iterator[Message]:
         yield from elements_messages(Msg.NEWSETELEM, family, TABLE, PORTS.name, numbers)
 
 
-def changes(change: ChangeSet, now: float, *, in_place: bool) -> Iterator[Message]:
+def changes(change: ChangeSet, clock: Callable[[], float], *, in_place: bool) -> Iterator[Message]:
     """Yield the messages of a change, removals first, none larger than it may be.
 
-    A removal is preceded by an addition of the same, so that one that has lapsed meanwhile is
-    no error. Without `in_place`, for kernels before 6.12 that leave the deadline of a held
-    element alone, additions are taken out and put in again.
+    `clock` gives epoch seconds; it is asked as the messages are taken, since a large change
+    takes seconds. A removal is preceded by an addition of the same, so that one that has lapsed
+    meanwhile is no error. Without `in_place`, for kernels before 6.12 that leave the deadline of
+    a held element alone, additions are taken out and put in again.
     """
+    new, delete = Msg.NEWSETELEM, Msg.DELSETELEM
     for group in _groups(change.removals):
-        yield from _elements(Msg.NEWSETELEM, group, now)
-        yield from _elements(Msg.DELSETELEM, group, now)
+        for kind in (new, delete):
+            yield from _elements(kind, group, clock())
     for group in _groups(change.additions):
-        yield from _elements(Msg.NEWSETELEM, group, now)
-        if not in_place:
-            yield from _elements(Msg.DELSETELEM, group, now)
-            yield from _elements(Msg.NEWSETELEM, group, now)
+        for kind in (new,) if in_place else (new, delete, new):
+            yield from _elements(kind, group, clock())
 
 
 def _groups(elements: Iterable[Element]) -> Iterator[list[Element]]:
@@ -160,13 +160,15 @@ def query(e: Element, *, end: bool = False) -> Message:
     return elements_message(Msg.GETSETELEM, FAMILIES[e.span.version], TABLE, name, [entry])
 
 
-def agrees(wanted: Element, held: Element | None, now: float) -> bool:
-    """Whether the kernel holds what was wanted, or it may have lapsed by now."""
+def agrees(wanted: Element, held: Element | None, now: float, took_s: float = 0.0) -> bool:
+    """Whether the kernel holds what was wanted, or it may have lapsed by now.
+
+    `took_s` is how long sending and reading took, by which deadlines may be off.
+    """
+    slack_s = TOLERANCE_S + took_s
     if held is None:
-        return wanted.until <= now + TOLERANCE_S
+        return wanted.until <= now + slack_s
     until = now + min(max(wanted.until - now, LEAST_S), MOST_S)
     return (
-        held.span == wanted.span
-        and held.rate == wanted.rate
-        and abs(held.until - until) <= TOLERANCE_S
+        held.span == wanted.span and held.rate == wanted.rate and abs(held.until - until) <= slack_s
     )

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from excise.decide.plan import ActiveSet, ChangeSet
+from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, Span
 from excise.enforce.base import Enforcer
 from excise.enforce.nft import Nftables, _parts
 from excise.enforce.nft_wire import Message, Msg
@@ -51,3 +51,13 @@ def test_transactions_keep_the_order_lose_nothing_and_stay_below_the_limit(bodie
     parts = list(_parts(messages, limit))
     assert messages == [m for part in parts for m in part]
     assert all(sum(len(m.payload) + 64 for m in part) <= limit for part in parts)
+
+
+def test_what_has_lapsed_is_forgotten_after_a_while():
+    now = [0.0]
+    nft = Nftables(clock=lambda: now[0])
+    for n in range(5_000):
+        now[0] = float(n)
+        one = Element(Measure.DROP, Span(4, n, n), 0, until=n + 10.0)
+        nft._believe(ChangeSet(additions=(one,)))
+    assert len(list(nft._all_believed())) < 2_100

@@ -26,20 +26,22 @@ def drop(text, until=600.0):
 
 
 def test_a_removal_is_preceded_by_an_addition_so_that_a_lapsed_one_is_no_error():
-    messages = list(content.changes(ChangeSet(removals=(drop("203.0.113.7"),)), 0.0, in_place=True))
+    messages = list(
+        content.changes(ChangeSet(removals=(drop("203.0.113.7"),)), lambda: 0.0, in_place=True)
+    )
     assert [Msg.NEWSETELEM, Msg.DELSETELEM] == [m.type for m in messages]
     assert {"block"} == {named(m, 2) for m in messages}
 
 
 def test_removals_come_before_additions():
     change = ChangeSet((drop("203.0.113.0/24"),), (drop("203.0.112.0/23"),))
-    messages = list(content.changes(change, 0.0, in_place=True))
+    messages = list(content.changes(change, lambda: 0.0, in_place=True))
     assert [Msg.NEWSETELEM, Msg.DELSETELEM, Msg.NEWSETELEM] == [m.type for m in messages]
 
 
 def test_where_renewal_in_place_does_nothing_an_addition_is_taken_out_and_put_in():
     change = ChangeSet(additions=(drop("203.0.113.7"),))
-    messages = list(content.changes(change, 0.0, in_place=False))
+    messages = list(content.changes(change, lambda: 0.0, in_place=False))
     assert [Msg.NEWSETELEM, Msg.DELSETELEM, Msg.NEWSETELEM] == [m.type for m in messages]
 
 
@@ -50,7 +52,7 @@ def test_where_renewal_in_place_does_nothing_an_addition_is_taken_out_and_put_in
 )
 def test_a_deadline_becomes_a_timeout(until, expected_ms):
     change = ChangeSet(additions=(drop("203.0.113.7", until),))
-    (message,) = content.changes(change, 100.0, in_place=True)
+    (message,) = content.changes(change, lambda: 100.0, in_place=True)
     assert [expected_ms] == [raw.expires_ms for raw in elements(message)]
 
 
@@ -64,14 +66,14 @@ def test_a_deadline_becomes_a_timeout(until, expected_ms):
     ids=["inside", "at the end of the address space", "all of it"],
 )
 def test_a_network_has_a_start_and_an_exclusive_end(text, bounds):
-    (message,) = content.changes(ChangeSet(additions=(drop(text),)), 0.0, in_place=True)
+    (message,) = content.changes(ChangeSet(additions=(drop(text),)), lambda: 0.0, in_place=True)
     assert bounds == [raw.key.hex() for raw in elements(message)]
 
 
 @pytest.mark.parametrize("per_hour", [1, 30, 59, 60, 90, 360, 36_000])
 def test_a_connection_rate_comes_back_as_it_was_sent(per_hour):
     e = Element(Measure.CONNECTIONS, parse_span("203.0.113.7"), per_hour, 600.0)
-    (message,) = content.changes(ChangeSet(additions=(e,)), 0.0, in_place=True)
+    (message,) = content.changes(ChangeSet(additions=(e,)), lambda: 0.0, in_place=True)
     assert [per_hour] == [content.rate_of(raw, Measure.CONNECTIONS) for raw in elements(message)]
 
 
@@ -115,7 +117,7 @@ def changes_of_one_set(draw):
 
 @given(changes_of_one_set())
 def test_what_is_sent_is_what_is_read(wanted):
-    messages = content.changes(ChangeSet(additions=tuple(wanted)), 100.0, in_place=True)
+    messages = content.changes(ChangeSet(additions=tuple(wanted)), lambda: 100.0, in_place=True)
     _host, network = layout.SETS[Measure.EGRESS]
     raws = [raw for m in messages for raw in elements(m)]
     assert wanted == list(content.elements_of(Measure.EGRESS, 4, network, raws, 100.0))
