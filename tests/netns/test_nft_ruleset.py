@@ -348,6 +348,15 @@ def test_guards_are_replaced_and_unchanged_guards_are_left_alone(nft):
     assert [8443] == nft._reader.ports(nft._reader.sets())
 
 
+def test_guards_that_found_no_table_are_in_place_after_the_rebuild(namespace, nft):
+    namespace.nft("flush ruleset")
+    with pytest.raises(DivergedError):
+        nft.set_guards(["192.0.2.0/24"], [443])
+    nft.replace(some())
+    assert [443] == nft._reader.ports(nft._reader.sets())
+    assert merged(["192.0.2.0/24"]) == nft._reader.allowed(nft._reader.sets())
+
+
 @pytest.mark.parametrize("port", [0, 65_536, -1])
 def test_what_is_no_port_is_refused(nft, port):
     with pytest.raises(ValueError, match="not a port"):

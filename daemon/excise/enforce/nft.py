@@ -123,8 +123,9 @@ class Nftables:
         with self._lock:
             if (spans, numbers) == (self._allow, self._ports):
                 return
-            self._commit(list(content.guards(spans, numbers)))
+            # noted first: should this fail, `replace` puts them in place
             self._allow, self._ports = spans, numbers
+            self._commit(list(content.guards(spans, numbers)))
             sets = self._reader.sets()
             if (spans, numbers) != (
                 self._reader.allowed(sets),
