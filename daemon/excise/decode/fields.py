@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
+from string import hexdigits
 from types import MappingProxyType
 
 import msgspec
@@ -13,19 +14,15 @@ from msgspec import inspect
 
 from excise.decode.address import Addresses
 from excise.decode.base import LineRejectedError
-from excise.model.record import Record
+from excise.model.record import MAX_HASH_DIGITS, MAX_TS, MIN_TS, SIMHASH_DIGITS, Record
 
-MIN_TS = 946_684_800.0  # 2000-01-01
-MAX_TS = 4_102_444_800.0  # 2100-01-01
 #: what a client asks for is its own word: if it makes no sense it is not known, since
 #: rejecting the line would let a client hide a request by asking for nonsense
 PARAMETERS = frozenset({"max_tokens", "n", "logprobs", "logit_bias", "temperature", "stream"})
 CHAIN_ENDS = 4
-SIMHASH_DIGITS = 16
 MAX_INTEGER = 2**63 - 1
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}(?:\.0*)?")
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,19}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
-_HEX = re.compile(r"[0-9A-Fa-f]{1,128}")
 _SIMHASH = re.compile(r"[0-9A-Fa-f]{1,16}")
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
@@ -81,6 +78,8 @@ def _to_float(name: str, value: object) -> float:
 def _to_int(name: str, value: object) -> int:
     if type(value) is int:
         return value
+    if isinstance(value, str) and len(value) <= 18 and value.isascii() and value.isdecimal():
+        return int(value)
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         return int(value.partition(".")[0])
     if isinstance(value, float) and value.is_integer():
@@ -143,7 +142,11 @@ def _chain(value: object) -> tuple[str, ...] | None:
     if not isinstance(value, list):
         raise LineRejectedError("type:prompt")
     entries = [entry for entry in value if known(entry)]
-    if not all(isinstance(entry, str) and _HEX.fullmatch(entry) for entry in entries):
+    try:
+        foreign = "".join(entries).strip(hexdigits)
+    except TypeError:
+        raise LineRejectedError("type:prompt") from None
+    if foreign or max(map(len, entries), default=0) > MAX_HASH_DIGITS:
         raise LineRejectedError("type:prompt")
     if len(entries) > 2 * CHAIN_ENDS:
         entries = entries[:CHAIN_ENDS] + entries[-CHAIN_ENDS:]

@@ -17,16 +17,15 @@ from msgspec.structs import force_setattr
 
 from excise.decode.address import Addresses
 from excise.decode.base import MAX_LINE_BYTES, DecodeContext, LineRejectedError, blank, reject
-from excise.decode.fields import FIELDS, MAX_TS, MIN_TS, SIMHASH_DIGITS, build
+from excise.decode.fields import FIELDS, build
 from excise.decode.jsonline import parse_object
-from excise.model.record import Decoded, Record, Reject
+from excise.model.record import SIMHASH_DIGITS, Decoded, Record, Reject
 
 #: lines decoded at once: few enough for their bytes to stay in the second-level cache
 BATCH = 128
 #: lines of a chunk that are looked at for unknown fields
 EXAMINED = 16
 
-_ts = attrgetter("ts")
 _client = attrgetter("client")
 _peer = attrgetter("peer")
 _account = attrgetter("account")
@@ -90,7 +89,7 @@ class RecordDecoder:
         accounts = list(map(_account, records))
         if blob.count(b'"account"') != len(accounts) - accounts.count(""):
             return None
-        return records if _in_range(records) and self._settle_addresses(records) else None
+        return records if _all_hex(records) and self._settle_addresses(records) else None
 
     def _settle_addresses(self, records: list[Record]) -> bool:
         """Give addresses their canonical text; False if one is none.
@@ -152,16 +151,13 @@ def _odd(blob: bytes, lines: Sequence[bytes]) -> bool:
     )
 
 
-def _in_range(records: list[Record]) -> bool:
-    """Whether times are of this century and hashes are hex digits."""
-    times = list(map(_ts, records))
-    if min(times) < MIN_TS or max(times) >= MAX_TS:
+def _all_hex(records: list[Record]) -> bool:
+    """Whether hashes are hex digits, and each simhash, which has 16 at most, all of them."""
+    simhashes = list(map(_simhash, records))
+    digits = "".join(simhashes)
+    if len(digits) != SIMHASH_DIGITS * (len(simhashes) - simhashes.count("")):
         return False
-    hashes = list(map(_simhash, records))
-    if not {0, SIMHASH_DIGITS}.issuperset(map(len, hashes)):
-        return False
-    hashes += chain.from_iterable(map(_prompt, records))
-    digits = "".join(hashes)
+    digits += "".join(chain.from_iterable(map(_prompt, records)))
     try:  # fromhex skips blanks: then the lengths differ
         return len(bytes.fromhex(digits)) * 2 == len(digits)
     except ValueError:

@@ -7,13 +7,19 @@ from typing import Annotated
 
 import msgspec
 
+MIN_TS = 946_684_800.0  # 2000-01-01
+MAX_TS = 4_102_444_800.0  # 2100-01-01
+SIMHASH_DIGITS = 16
+MAX_HASH_DIGITS = 128
 #: Bounds hold for what is decoded; they keep absurd numbers out of every sum further on.
+Timestamp = Annotated[float, msgspec.Meta(ge=MIN_TS, lt=MAX_TS)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e8)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Status = Annotated[int, msgspec.Meta(ge=0, le=999)]
+Simhash = Annotated[str, msgspec.Meta(max_length=SIMHASH_DIGITS)]
 Chain = Annotated[
-    tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=128)], ...],
+    tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_HASH_DIGITS)], ...],
     msgspec.Meta(max_length=8),
 ]
 
@@ -26,7 +32,7 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     No field ever holds prompt or completion text.
     """
 
-    ts: float
+    ts: Timestamp
     client: str
     peer: str = ""
     client_port: Port = -1
@@ -52,7 +58,7 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     alpn: str = ""
     user_agent: str = ""
     prompt: Chain = ()
-    simhash: str = ""
+    simhash: Simhash = ""
     max_tokens: Count = -1
     n: Count = -1
     logprobs: Count = -1
