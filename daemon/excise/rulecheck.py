@@ -23,13 +23,13 @@ from excise.yamlread import read_yaml_file
 #: a test knows a handful of entities; small tables make a fresh engine cheap
 TEST_SETTINGS = Settings(
     capacity=Capacity(
-        clients=65_536,
-        subnets=65_536,
-        accounts=65_536,
-        uses=65_536,
+        clients=16_384,
+        subnets=16_384,
+        accounts=16_384,
+        uses=16_384,
         stacks=4096,
-        templates=65_536,
-        links=65_536,
+        templates=16_384,
+        links=16_384,
     )
 )
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from textwrap import shorten
 
 from excise.cli.text import count, moment, number, printable, table
 from excise.model.duration import format_duration
 from excise.replay.summary import Share, Summary
+
+#: of a reason in a table; the whole of it is in the decision stream and in --json
+REASON_WIDTH = 100
 
 
 def describe(summary: Summary, seconds: float) -> str:
@@ -78,7 +82,7 @@ def _decided(summary: Summary) -> Iterator[str]:
             line.action + (f" {line.tier}" if line.tier else ""),
             number(line.records),
             number(line.output_tokens),
-            line.reason,
+            shorten(line.reason, REASON_WIDTH, placeholder=" …"),
         ]
         for line in summary.targets
     ]

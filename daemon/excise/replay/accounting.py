@@ -10,18 +10,18 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv6Address, ip_address, ip_network
 from math import inf
+from operator import attrgetter
 
-from excise.model.decision import Action, DecisionEvent, Op
+from excise.model.decision import DecisionEvent
 from excise.model.entity import Kind
 from excise.model.record import Decoded, Record
 from excise.model.step import Alarm, Effect, Finding
-from excise.replay.covering import Cover, Covering
+from excise.replay.covering import BEYOND, Covering
 from excise.replay.summary import Share, Summary, rule_lines, share_of, target_lines
 
-#: (client, account) pairs under enforcement that are told apart; later ones count together
-MAX_PAIRS = 1_000_000
-BEYOND = ("", "")
 MAX_ALARMS = 20
+_ts = attrgetter("ts")
+_output_tokens = attrgetter("output_tokens")
 
 
 class Accounting:
@@ -30,8 +30,6 @@ class Accounting:
     def __init__(self, trusted: Iterable[str]) -> None:
         self._trusted = frozenset(trusted)
         self._covering = Covering()
-        self._covers: dict[tuple[str, Action], Cover] = {}
-        self._pairs = 0
         self._evident: set[tuple[Kind, str]] = set()
         self._fired: Counter[str] = Counter()
         self._changes: Counter[str] = Counter()
@@ -68,8 +66,9 @@ class Accounting:
 
     def _count(self, records: Sequence[Record]) -> None:
         self._total.records += len(records)
-        self._total.output_tokens += sum([r.output_tokens for r in records if r.output_tokens > 0])
-        times = [record.ts for record in records]
+        tokens = list(map(_output_tokens, records))
+        self._total.output_tokens += sum(tokens) + tokens.count(-1)  # -1: not known
+        times = list(map(_ts, records))
         low, high = self._span or (times[0], times[0])
         self._span = (min(low, *times), max(high, *times))
 
@@ -91,51 +90,16 @@ class Accounting:
     def _walk(self, records: Sequence[Record], changes: Sequence[DecisionEvent]) -> None:
         at = 0
         for change in changes:
-            at = self._until(records, at, change.ts)
-            self._change(change)
-        self._until(records, at, inf)
-
-    def _change(self, change: DecisionEvent) -> None:
-        self._changes[change.op.value] += 1
-        decision = change.decision
-        cover = None
-        if decision.enforcing and change.op not in (Op.LIFT, Op.EXPIRE):
-            key = (decision.id, decision.action)
-            cover = self._covers.setdefault(key, Cover(decision))
-            cover.decision = decision
-        self._covering.put(decision.plane, decision.target, cover)
-
-    def _until(self, records: Sequence[Record], at: int, ts: float) -> int:
-        """Charge records from `at` on that came before `ts`; return where that ends."""
-        end = len(records)
-        if not self._covering:
-            while at < end and records[at].ts < ts:
-                at += 1
-            return at
-        find = self._covering.find
-        while at < end and (record := records[at]).ts < ts:
-            cover = find(record)
-            if cover and cover.decision.until > record.ts:
-                self._charge(record, cover)
-            at += 1
-        return at
-
-    def _charge(self, record: Record, cover: Cover) -> None:
-        key = (record.client, record.account)
-        met = cover.met.get(key)
-        if met is None:
-            if self._pairs >= MAX_PAIRS:
-                key = BEYOND
-            self._pairs += 1
-            met = cover.met.setdefault(key, [0, 0])
-        met[0] += 1
-        if record.output_tokens > 0:
-            met[1] += record.output_tokens
+            at = self._covering.follow(records, at, change.ts)
+            self._covering.take(change)
+            self._changes[change.op.value] += 1
+        self._covering.follow(records, at, inf)
 
     def summary(self) -> Summary:
         """Return the sum of everything so far."""
+        covers = self._covering.covers()
         throttled, stopped, bystanders, in_campaign = Share(), Share(), Share(), Share()
-        for cover in self._covers.values():
+        for cover in covers:
             (stopped if cover.stops else throttled).add(share_of(cover.met.values()))
             unsuspected = [
                 met
@@ -155,13 +119,11 @@ class Accounting:
             stopped=stopped,
             bystanders=bystanders,
             campaign_members=in_campaign,
-            unexamined=share_of(c.met[BEYOND] for c in self._covers.values() if BEYOND in c.met),
+            unexamined=share_of(c.met[BEYOND] for c in covers if BEYOND in c.met),
             changes=dict(sorted(self._changes.items())),
-            targets_enforced=len(
-                {(c.decision.plane, c.decision.target) for c in self._covers.values()}
-            ),
-            targets=target_lines(self._covers.values()),
-            rules=rule_lines(self._covers.values(), self._fired),
+            targets_enforced=len({(c.decision.plane, c.decision.target) for c in covers}),
+            targets=target_lines(covers),
+            rules=rule_lines(covers, self._fired),
             alarms=tuple(f"{alarm.code}: {alarm.text}" for alarm in self._alarms),
             alarm_count=self._alarm_count,
         )
