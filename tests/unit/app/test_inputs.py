@@ -1,0 +1,111 @@
+import asyncio
+
+import pytest
+
+from excise.daemon.formats import decoder_for
+from excise.daemon.inputs import InputLoop, Rejects, decode_cursor, encode_cursor
+from excise.decode.base import DecodeContext
+from excise.errors import SourceError
+from excise.model.record import Reject
+from excise.sources.base import Chunk, Cursor, State
+
+
+class FakeSource:
+    """Delivers what it was given; ends after it."""
+
+    name = "/var/log/fake"
+
+    def __init__(self, *polls):
+        self.polls = list(polls)
+        self.state, self.problem = State.WAITING, ""
+
+    def poll(self):
+        if not self.polls:
+            self.state = State.ENDED
+            return None
+        poll = self.polls.pop(0)
+        if isinstance(poll, str):
+            self.state, self.problem = State.BLIND, poll
+            return None
+        self.state, self.problem = State.READING, ""
+        return poll
+
+    async def changed(self):
+        await asyncio.sleep(0)
+
+    def seek(self, cursor):
+        pass
+
+    def close(self):
+        pass
+
+
+def chunk(*lines, offset=100, lag_bytes=0, lost=0):
+    return Chunk(list(lines), Cursor(1, 2, offset, "h"), lag_bytes, lost)
+
+
+def line(ts, client="203.0.113.7"):
+    return b'{"ts": %d, "client": "%s"}' % (ts, client.encode())
+
+
+@pytest.fixture
+def follow(core):
+    """Run an input loop to its end; return it."""
+
+    def run(*polls):
+        decoder = decoder_for("record", DecodeContext((), b""))
+        loop = InputLoop(FakeSource(*polls), decoder, "record", core)
+        asyncio.run(loop.run(lambda: None))
+        return loop
+
+    return run
+
+
+def test_lines_are_decoded_counted_and_fed(follow, core):
+    loop = follow(chunk(line(1_750_000_000), b"{", b"", line(1_750_000_005), lag_bytes=9))
+
+    view = loop.view()
+    assert (view.lines, view.records, view.lag_bytes) == (4, 2, 9)
+    assert sum(view.rejects.values()) == 1
+    assert view.last_line_ts == 1_750_000_005
+    assert view.position["offset"] == 100
+    assert view.state == "ended"
+    assert core.engine.clock == 1_750_000_005
+    assert core.processed == {"/var/log/fake": encode_cursor(Cursor(1, 2, 100, "h"))}
+
+
+def test_an_input_that_goes_blind_and_sees_again_alarms_once_each(follow, core):
+    follow("no such file", "no such file", chunk(line(1_750_000_000)), "no such file")
+
+    assert core.tally.alarms == {"input-blind": 2, "input-recovered": 2}
+
+
+def test_a_break_in_the_log_is_an_alarm(follow, core):
+    loop = follow(chunk(line(1_750_000_000), lost=1))
+
+    assert loop.breaks == 1
+    assert core.tally.alarms == {"input-broken": 1}
+
+
+def test_it_has_caught_up_when_nothing_is_left_or_nothing_can_be_read(follow):
+    assert follow("no such file").caught_up.is_set()
+
+
+def test_reasons_of_rejects_cannot_grow_without_bound():
+    rejects = Rejects()
+    rejects.count(Reject(f"reason-{n}", b"") for n in range(1000))
+
+    assert sum(rejects.by_reason.values()) == 1000
+    assert len(rejects.by_reason) <= 65
+
+
+def test_a_cursor_comes_back():
+    cursor = Cursor(1, 2, 100, "3:abc")
+
+    assert decode_cursor(encode_cursor(cursor)) == cursor
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"dev": 1}'])
+def test_a_cursor_that_is_none_is_an_error(text):
+    with pytest.raises(SourceError):
+        decode_cursor(text)
