@@ -43,7 +43,7 @@ from excise.rules.schema import Rule, Rulebook
 #: records worked on in one pass: the fixed cost of a pass is spread, the arrays stay in cache
 PIECE = 8_192
 #: a rule's evidence on an entity is refreshed at most this often
-REFIRE_S = 60.0
+REFIRE_S = 300.0
 #: grid of event time on which quantiles, landmark and generations move
 GRID_S = REFRESH_S
 ORDER = (Kind.USE, Kind.ACCOUNT, Kind.CLIENT, Kind.SUBNET, Kind.STACK, Kind.TEMPLATE)
@@ -178,10 +178,13 @@ class Engine:
         while group := agenda.next():
             at = group[0].record
             done = self._run_timers(float(piece.clock[at]), piece, done)
+            due = self._due(piece, views, group)
+            if not due:
+                continue
             if done < at + 1:
                 self.world.commit(piece, done, at + 1)
                 done = at + 1
-            self._judge(piece, views, group, agenda)
+            self._judge(piece, views, due, agenda)
         done = self._run_timers(float(piece.clock[-1]), piece, done)
         self.world.commit(piece, done, len(piece))
 
@@ -210,42 +213,52 @@ class Engine:
         for i in np.flatnonzero(found).tolist():
             yield Item(begin + i, len(ORDER), 0, begin + i)
 
-    def _judge(
-        self, piece: Piece, views: dict[Kind, View], group: list[Item], agenda: Agenda
-    ) -> None:
-        """Judge what fired at one record."""
+    def _due(self, piece: Piece, views: dict[Kind, View], group: list[Item]) -> list[Item]:
+        """Return the items of a record that were not dealt with a moment before."""
         at = group[0].record
-        now = float(piece.clock[at])
-        client = int(piece.moments[Kind.CLIENT].rows[at])
-        touched: dict[tuple[Kind, int], None] = {}
+        now, client = float(piece.clock[at]), piece.moments[Kind.CLIENT].rows[at]
+        due = []
         for item in group:
             if item.kind == len(ORDER):
-                if self.judge.settled[client] <= now:
-                    touched[Kind.CLIENT, client] = None
+                fresh = self.judge.settled[client] <= now
+            else:
+                kind = ORDER[item.kind]
+                rule = self._compiled.by_kind[kind][item.rule]
+                fired = self._fired[kind][views[kind].rows[item.place], item.rule]
+                fresh = now >= fired + refire_s(rule)
+            if fresh:
+                due.append(item)
+        return due
+
+    def _judge(
+        self, piece: Piece, views: dict[Kind, View], due: list[Item], agenda: Agenda
+    ) -> None:
+        """Judge what fired at one record."""
+        at = due[0].record
+        now = float(piece.clock[at])
+        touched: dict[tuple[Kind, int], None] = {}
+        for item in due:
+            if item.kind == len(ORDER):
+                touched[Kind.CLIENT, int(piece.moments[Kind.CLIENT].rows[at])] = None
                 continue
             kind = ORDER[item.kind]
             rule, row = self._compiled.by_kind[kind][item.rule], int(views[kind].rows[item.place])
-            if not self._refire(kind, row, item.rule, rule, now):
-                continue
+            self._refire(kind, row, item.rule, rule, now)
             seen = numbers(rule, views[kind], self.baselines, item.place)
-            warm = kind is Kind.USE and not self.judge.hot_use[row]
             self.judge.hit(kind, row, rule, now, seen)
             touched[kind, row] = None
-            if warm:
+        for kind, row in touched:
+            cold = kind is Kind.USE and not self.judge.hot_use[row]
+            self.judge.assess(kind, row, now)
+            if cold and self.judge.hot_use[row]:
                 one = np.zeros_like(self.judge.hot_use)
                 one[row] = True
                 agenda.add(self._inheriting(piece, at + 1, one))
-        for kind, row in touched:
-            self.judge.assess(kind, row, now)
 
-    def _refire(self, kind: Kind, row: int, column: int, rule: Rule, now: float) -> bool:
-        """Note that a rule fires now; False if it did a moment ago."""
-        fired = self._fired[kind]
-        if now < fired[row, column] + refire_s(rule):
-            return False
-        fired[row, column] = now
+    def _refire(self, kind: Kind, row: int, column: int, rule: Rule, now: float) -> None:
+        """Note that a rule fires now."""
+        self._fired[kind][row, column] = now
         self._hits[rule.id] = self._hits.get(rule.id, 0) + 1
-        return True
 
     def _run_timers(self, until: float, piece: Piece | None, done: int) -> int:
         """Run timers due by `until`, each with the state committed up to its moment."""
@@ -395,4 +408,4 @@ class Engine:
 
 def refire_s(rule: Rule) -> float:
     """Return how often a rule's evidence on an entity is refreshed at most."""
-    return min(REFIRE_S, rule.half_life_s / 8)
+    return min(REFIRE_S, rule.half_life_s / 16)

@@ -115,10 +115,6 @@ class Book:
             self.active[key] = replace(d, since=d.since - seconds, until=d.until - seconds)
         self._strikes = {k: (n, ended - seconds) for k, (n, ended) in self._strikes.items()}
 
-    def enforced_clients(self) -> int:
-        """Return how many network targets are under an enforcing decision."""
-        return sum(d.plane is Plane.NETWORK and d.enforcing for d in self.active.values())
-
 
 def decision_id(plane: Plane, target: str, since: float) -> str:
     """Return a stable id: the same stream of records gives the same ids."""

@@ -85,7 +85,7 @@ def explain(judge: Judge, text: str, now: float) -> Explanation:
         if own
         else 0.0
     )
-    collateral = judge.collateral(subject.row, now) if subject.kind is Kind.CLIENT else None
+    collateral = judge.collateral(subject.row) if subject.kind is Kind.CLIENT else None
     return Explanation(
         kind=subject.kind.value,
         name=subject.name,
@@ -177,7 +177,7 @@ def _score_sentences(judge: Judge, score: Score) -> list[str]:
 def _behind(judge: Judge, subject: Subject, now: float) -> list[str]:
     if subject.kind is not Kind.CLIENT or subject.row is None:
         return []
-    c = judge.collateral(subject.row, now)
+    c = judge.collateral(subject.row)
     if not c.honest:
         return []
     return [

@@ -19,7 +19,7 @@ from excise.decide.collateral import Collateral, Party, behind
 from excise.decide.governor import Brake
 from excise.decide.guard import Guard, parse_network
 from excise.decide.ladder import MILDEST, NOTHING, OBSERVE, Ladder
-from excise.decide.prefixes import Guilty, Prefix
+from excise.decide.prefixes import Guilty, Prefix, cut
 from excise.decide.score import Dossier, Evidence, Score, weigh
 from excise.decide.words import reason
 from excise.features.interner import Rows
@@ -38,7 +38,10 @@ ACTIVE_S = 86_400.0
 ALIKE_OCTAVES = 1.5
 #: a request's client must be the socket's peer in at least this share of its traffic
 DIRECT_SHARE = 0.5
+#: an account keeps its good name while this share of its requests comes through honest uses
+OWNER_SHARE = 0.05
 MEMBERS_READ = 64
+PREFIX_SCORE_S = 60.0
 
 
 class Judge:
@@ -55,7 +58,11 @@ class Judge:
         self.guilty = Guilty()
         self.hot_use = np.zeros(world.tables[Kind.USE].capacity, dtype=bool)
         self.settled = np.zeros(world.tables[Kind.CLIENT].capacity)
+        self._filed = np.zeros(world.tables[Kind.CLIENT].capacity, dtype=bool)
         self._prefixes: dict[str, Prefix] = {}
+        self._texts: dict[Prefix, str] = {}
+        self._prefix_scores: dict[Prefix, tuple[float, Score]] = {}
+        self._prefix_honest: dict[Prefix, tuple[float, float]] = {}
         self._timers: list[tuple[float, int, Plane, str]] = []
         self._serial = 0
         self._out: list[Effect] = []
@@ -94,12 +101,12 @@ class Judge:
         if _exempt(rule, kind, name):
             return
         dossier = self.dossiers[kind].setdefault(row, Dossier())
+        if kind is Kind.CLIENT:
+            self._filed[row] = True
         before = dossier.evidence.get(rule.id)
         dossier.evidence[rule.id] = Evidence(rule, now, seen)
         if before is None or now - before.fired > rule.half_life_s:
             self._out.append(Finding(now, rule.id, Entity(kind, name), rule.weight, seen))
-        if kind is Kind.USE:
-            self.hot_use[row] = True
 
     def assess(self, kind: Kind, row: int, now: float) -> None:
         """Judge an entity, and those who answer for it."""
@@ -150,18 +157,18 @@ class Judge:
         links = self.world.links
         fade = self.world.fade(now)
         out = []
-        for link in links.of_use(use).tolist():
+        rows = links.of_use(use)
+        for link in rows[self._filed[links.client[rows]]].tolist():
             client = int(links.client[link])
-            dossier = self.dossiers[Kind.CLIENT].get(client)
-            if dossier is None or use not in self.collateral(client, now).culprits:
+            dossier = self.dossiers[Kind.CLIENT][client]
+            if use not in self.collateral(client).culprits:
                 continue
             share = links.sums[link, OUTPUT] * fade / account_total if account_total else 1.0
             out.append((dossier, min(1.0, float(share))))
         return out
 
-    def collateral(self, client: int, now: float) -> Collateral:
-        """Return who stands behind a client."""
-        del now  # shares do not depend on it: all links fade alike
+    def collateral(self, client: int) -> Collateral:
+        """Return who stands behind a client. Shares need no time: all links fade alike."""
         links = self.world.links.of_client(client)
         uses = self.world.links.use[links]
         output = self.world.links.sums[links, OUTPUT]
@@ -192,15 +199,19 @@ class Judge:
         name = self.world.clients.name(row)
         why = reason(score)
         if rung >= MILDEST:
-            behind_it = self.collateral(row, now)
-            for use in behind_it.culprits:
-                if use:
+            behind_it = self.collateral(row)
+            if self._filed[row]:
+                for use in behind_it.culprits:
                     self._assess_account(self.world.use_owner(use), now)
             rung, why = self._soften(row, rung, behind_it, why, now)
         verdict = Verdict(rung, score.total, score.rules, why)
         if rung >= MILDEST and self._judge_prefix(row, now):
             return
         self._apply(Plane.NETWORK, name, verdict, now)
+        decision = self.book.get(Plane.NETWORK, name)
+        if decision is not None and decision.wanted >= rung:
+            half = self.ladder.ttl_s(decision.wanted, decision.strikes) / 2
+            self.settled[row] = max(self.settled[row], decision.until - half)
 
     def _soften(
         self, row: int, rung: int, behind_it: Collateral, why: str, now: float
@@ -228,17 +239,62 @@ class Judge:
             return
         score = self.account_score(row, now)
         rung = self._rung(score, now)
+        why = reason(score)
+        if rung >= MILDEST and (others := self._honest_uses(row, now)) >= OWNER_SHARE:
+            rung = OBSERVE
+            why += f"; spared: {others:.0%} of its requests come through programs of good standing"
         if rung:
-            verdict = Verdict(rung, score.total, score.rules, reason(score))
+            verdict = Verdict(rung, score.total, score.rules, why)
             self._apply(Plane.ACCOUNT, self.world.accounts.name(row), verdict, now)
+
+    def _honest_uses(self, account: int, now: float) -> float:
+        """Return the share of an account's requests through uses that nothing speaks against.
+
+        A stolen key has its owner's use beside the thief's; the owner keeps the account while
+        the thief's clients are met on the network. A use from the guilty ones' own addresses is
+        no owner's: changing the user agent buys nothing.
+        """
+        uses = self.world.uses_of(account)
+        of = {use: set(self._clients_of(use)) for use in uses}
+        bad = {u for u in uses if u in self.dossiers[Kind.USE] or self._driven(u, 1.0, now)}
+        tainted = set().union(*(of[u] for u in bad))
+        honest = [u for u in uses if u not in bad and len(of[u] & tainted) * 2 <= len(of[u])]
+        requests = self.world.decayed("requests_24h", Kind.USE, np.array(uses), now)
+        ours = np.isin(np.array(uses), np.array(honest, dtype=np.int64))
+        return float(requests[ours].sum() / requests.sum()) if requests.sum() else 0.0
+
+    def _clients_of(self, use: int) -> list[int]:
+        rows = self.world.links.of_use(use)
+        clients: list[int] = self.world.links.client[rows].tolist()
+        return clients
 
     def _assess_use(self, row: int, now: float) -> None:
         owner = self.world.use_owner(row)
         self._assess_account(owner, now)
+        cold = not self.hot_use[row]
+        self._warm(row, now)
+        if not (cold and self.hot_use[row]):
+            return  # who uses it from now on is judged at each one's next record
         for link in self.world.links.of_use(row).tolist():
             client = int(self.world.links.client[link])
             if self.settled[client] <= now:
                 self.assess_client(client, now)
+
+    def _warm(self, row: int, now: float) -> None:
+        """Note whether a use is so hot that its clients answer for it."""
+        dossier = self.dossiers[Kind.USE].get(row)
+        hot = False
+        if dossier is not None:
+            score = weigh([(dossier, 1.0)], now, self.settings.policy.family_cap)
+            hot = self._rung(score, now) >= MILDEST
+        self.hot_use[row] = hot
+
+    def warm_all(self, now: float) -> None:
+        """Find out anew which clients have evidence and which uses are hot."""
+        self._filed[:] = False
+        self._filed[list(self.dossiers[Kind.CLIENT])] = True
+        for row in self.dossiers[Kind.USE]:
+            self._warm(row, now)
 
     def _assess_subnet(self, row: int, now: float) -> None:
         """Judge a subnet as a whole where its members act alike."""
@@ -285,6 +341,8 @@ class Judge:
         version, bits = int(self.world.version[row]), int(self.world.network[row])
         limits = self.settings.governor
         self.guilty.add(version, bits, limits)
+        if self._inside(row, version, bits, now):
+            return True
         prefix = self.guilty.narrowest(
             version, bits, self.settings.policy, limits, lambda p: self._honest(p, now)
         )
@@ -293,6 +351,7 @@ class Judge:
         covering = self.guard.covering(parse_network(prefix.text), now)
         if covering is not None:
             return False
+        self.settled[row] = now + SETTLED_S
         score = self._prefix_score(prefix, now)
         rung = self.ladder.rung(score.total, score.families)
         if rung < MILDEST:
@@ -300,11 +359,34 @@ class Judge:
         members = len(self.guilty.members[prefix])
         why = f"{members} guilty clients in {prefix.text}: {reason(score)}"
         self._prefixes[prefix.text] = prefix
+        self._texts[prefix] = prefix.text
         self._apply(Plane.NETWORK, prefix.text, Verdict(rung, score.total, score.rules, why), now)
         return self.book.get(Plane.NETWORK, prefix.text) is not None
 
+    def _inside(self, row: int, version: int, bits: int, now: float) -> bool:
+        """Whether a client is under a prefix that is dropped for good while yet; settles it."""
+        for length in self.guilty.lengths(version, self.settings.governor):
+            text = self._texts.get(cut(version, bits, length))
+            decision = None if text is None else self.book.get(Plane.NETWORK, text)
+            if decision is not None and decision.wanted == self.ladder.top:
+                half = self.ladder.ttl_s(decision.wanted, decision.strikes) / 2
+                if decision.until - now > half:
+                    self.settled[row] = decision.until - half
+                    return True
+        return False
+
     def _prefix_score(self, prefix: Prefix, now: float) -> Score:
-        """Score a prefix as the mean of its guilty members (the first `MEMBERS_READ` by address)."""
+        """Score a prefix as the mean of its guilty members (the first `MEMBERS_READ` by address).
+
+        Kept for a minute: a walk through a block brings a member a second.
+        """
+        at, kept = self._prefix_scores.get(prefix, (0.0, Score({}, ())))
+        if now - at >= PREFIX_SCORE_S or not kept.points:
+            kept = self._mean_score(prefix, now)
+            self._prefix_scores[prefix] = now, kept
+        return kept
+
+    def _mean_score(self, prefix: Prefix, now: float) -> Score:
         scores = []
         for bits in sorted(self.guilty.members.get(prefix, ()))[:MEMBERS_READ]:
             name = Prefix(prefix.version, bits, 32 if prefix.version == 4 else 64).text
@@ -319,7 +401,17 @@ class Judge:
         return replace(strongest, points=mean, hint=0.0)
 
     def _honest(self, prefix: Prefix, now: float) -> float:
-        """Return the share of a prefix's clients, or of its output, that is not guilty."""
+        """Return the share of a prefix's clients, or of its output, that is not guilty.
+
+        Kept for a minute, like a prefix's score.
+        """
+        at, kept = self._prefix_honest.get(prefix, (0.0, 1.0))
+        if now - at >= PREFIX_SCORE_S:
+            kept = self._count_honest(prefix, now)
+            self._prefix_honest[prefix] = now, kept
+        return kept
+
+    def _count_honest(self, prefix: Prefix, now: float) -> float:
         world = self.world
         table = world.tables[Kind.CLIENT]
         shift = np.uint64((32 if prefix.version == 4 else 64) - prefix.length)
@@ -366,7 +458,7 @@ class Judge:
         old = self.book.get(plane, target)
         fresh = verdict.rung >= MILDEST and (old is None or not old.enforcing)
         if fresh and self.effective is not Posture.OBSERVE:
-            enforced, active = self.book.enforced_clients(), self._active_clients(now)
+            enforced, active = self._active_clients(now)
             if why := self.brake.check(now, enforced, active):
                 self._trip(why, now)
             else:
@@ -383,8 +475,17 @@ class Judge:
     def _repose(self, now: float) -> list[Effect]:
         return list(self.book.repose(self.effective, now))
 
-    def _active_clients(self, now: float) -> int:
-        return int((self.world.tables[Kind.CLIENT].last > now - 3600.0).sum())
+    def _active_clients(self, now: float) -> tuple[int, int]:
+        """Return how many clients active within the hour are enforced, and how many there are."""
+        last = self.world.tables[Kind.CLIENT].last
+        rows = (
+            self.world.clients.rows.get(d.target)
+            for d in self.book.active.values()
+            if d.plane is Plane.NETWORK and d.enforcing
+        )
+        since = now - 3600.0
+        enforced = sum(row is not None and last[row] > since for row in rows)
+        return enforced, int(np.count_nonzero(last > since))
 
     def _timer(self, at: float, plane: Plane, target: str) -> None:
         self._serial += 1
@@ -446,7 +547,9 @@ class Judge:
     def _end(self, decision: Decision, op: Op, now: float) -> None:
         key = decision.plane, decision.target
         self._out.append(self.book.end(key, op, now))
-        self._prefixes.pop(decision.target, None)
+        prefix = self._prefixes.pop(decision.target, None)
+        if prefix is not None:
+            self._texts.pop(prefix, None)
         row = self.world.clients.rows.get(decision.target)
         if decision.plane is Plane.NETWORK and row is not None:
             version, bits = int(self.world.version[row]), int(self.world.network[row])
@@ -472,6 +575,8 @@ class Judge:
 
     def _forgive(self, kind: Kind, row: int) -> None:
         self.dossiers[kind].pop(row, None)
+        if kind is Kind.CLIENT:
+            self._filed[row] = False
         if kind is Kind.ACCOUNT:
             for use in self.world.uses_of(row):
                 self.dossiers[Kind.USE].pop(use, None)
@@ -505,6 +610,7 @@ class Judge:
         self.book.adopt(decisions, strikes)
         self._timers.clear()
         self._prefixes.clear()
+        self._texts.clear()
         self._out.clear()
         for decision in sorted(self.book.active.values(), key=lambda d: (d.plane, d.target)):
             self._timer(decision.until, decision.plane, decision.target)
@@ -520,6 +626,7 @@ class Judge:
         prefix = Prefix(network.version, bits, network.prefixlen)
         if len(self.guilty.members.get(prefix, ())) >= self.settings.policy.subnet_members:
             self._prefixes[target] = prefix
+            self._texts[prefix] = target
 
     def step_back(self, seconds: float) -> None:
         """Follow a clock that was set back."""
@@ -537,8 +644,12 @@ class Judge:
         for kind, dossiers in self.dossiers.items():
             for row in [r for r, d in dossiers.items() if d.prune(now)]:
                 del dossiers[row]
-                if kind is Kind.USE:
-                    self.hot_use[row] = False
+                if kind is Kind.CLIENT:
+                    self._filed[row] = False
+        self._prefix_scores.clear()
+        self._prefix_honest.clear()
+        for row in np.flatnonzero(self.hot_use).tolist():
+            self._warm(row, now)
 
     def forget_rows(self, kind: Kind, rows: Rows) -> None:
         """Drop dossiers of rows that the world has forgotten."""
@@ -548,6 +659,7 @@ class Judge:
                 self.hot_use[row] = False
             elif kind is Kind.CLIENT:
                 self.settled[row] = 0.0
+                self._filed[row] = False
 
 
 def _exempt(rule: Rule, kind: Kind, name: str) -> bool:

@@ -150,11 +150,10 @@ def recall(judge: Judge, note: Notes, rules: dict[str, Rule]) -> None:
             if e.rule in rules:
                 dossier = judge.dossiers[kind].setdefault(e.row, Dossier())
                 dossier.evidence[e.rule] = Evidence(rules[e.rule], e.fired, e.numbers)
-                if kind is Kind.USE:
-                    judge.hot_use[e.row] = True
     for version, bits in note.guilty:
         judge.guilty.add(version, bits, judge.settings.governor)
     judge.brake.tripped = note.tripped
+    judge.warm_all(note.extra["now"])
 
 
 def pack(arrays: Arrays, note: Notes) -> bytes:

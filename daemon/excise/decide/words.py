@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from excise.decide.score import Evidence, Score
-from excise.features.table import FEATURES
+from excise.rules.schema import Comparison
 
 
 def number(value: float) -> str:
@@ -13,15 +13,16 @@ def number(value: float) -> str:
     return f"{value:.2f}"
 
 
-def compared(name: str, value: float, threshold: float) -> str:
-    """Write one comparison that held."""
-    word = "above" if value > threshold else "below"
+def compared(comparison: Comparison, seen: tuple[str, float, float]) -> str:
+    """Write one comparison that held, with the numbers as they were."""
+    name, value, threshold = seen
+    word = "below" if comparison.above is None else "above"
     return f"{name} {number(value)} ({word} {number(threshold)})"
 
 
 def evidence_sentence(e: Evidence) -> str:
     """Say what one rule saw."""
-    seen = ", ".join(compared(*n) for n in e.numbers)
+    seen = ", ".join(compared(c, n) for c, n in zip(e.rule.when, e.numbers, strict=False))
     return f"{e.rule.about.rstrip('.')}: {seen}"
 
 
@@ -33,8 +34,3 @@ def reason(score: Score) -> str:
     others = sorted({e.rule.id for e in rest} - {first.rule.id})
     also = f"; also {', '.join(others)}" if others else ""
     return evidence_sentence(first) + also
-
-
-def unit(feature: str) -> str:
-    """Return the unit of a feature."""
-    return FEATURES[feature].unit

@@ -26,6 +26,7 @@ class Links:
         self.use: Rows = np.full(size, -1, dtype=np.int64)
         self.sums: Matrix = np.zeros((size, 2))
         self.last: Column = np.zeros(size)
+        self._of_client, self._of_use = Chains(size), Chains(size)
 
     @property
     def full(self) -> bool:
@@ -42,6 +43,7 @@ class Links:
         if fresh:
             new = rows[fresh]
             self.client[new], self.use[new] = client[fresh], use[fresh]
+            self._chain(new)
         return rows, taken
 
     def add(self, rows: Rows, added: Matrix, ts: Column) -> None:
@@ -49,14 +51,23 @@ class Links:
         np.add.at(self.sums, rows, added)
         self.last[rows] = ts
 
+    def _chain(self, rows: Rows) -> None:
+        """Make links findable by client and by use."""
+        clients, uses = self.client[rows].tolist(), self.use[rows].tolist()
+        for row, client, use in zip(rows.tolist(), clients, uses, strict=True):
+            self._of_client.add(client, row)
+            self._of_use.add(use, row)
+
     def of_client(self, client: int) -> Rows:
         """Return the links of a client, most output first."""
-        rows = np.flatnonzero(self.client == client)
-        return rows[np.lexsort((rows, -self.sums[rows, OUTPUT]))]
+        return self._by_output(self._of_client.of(client))
 
     def of_use(self, use: int) -> Rows:
         """Return the links of a use, most output first."""
-        rows = np.flatnonzero(self.use == use)
+        return self._by_output(self._of_use.of(use))
+
+    def _by_output(self, found: list[int]) -> Rows:
+        rows = np.array(found, dtype=np.int64)
         return rows[np.lexsort((rows, -self.sums[rows, OUTPUT]))]
 
     def dump(self) -> dict[str, NDArray[np.generic]]:
@@ -78,6 +89,7 @@ class Links:
         pairs = zip(self.client[:used].tolist(), self.use[:used].tolist(), strict=True)
         keys = [c << 32 | u if c >= 0 else None for c, u in pairs]
         self._names.load([-1, *keys[1:]])
+        self._rechain()
 
     def rescale(self, seconds: float) -> None:
         """Move the landmark forward."""
@@ -109,3 +121,30 @@ class Links:
         self.client[rows] = self.use[rows] = -1
         self.sums[rows] = 0.0
         self.last[rows] = 0.0
+        self._rechain()
+
+    def _rechain(self) -> None:
+        self._of_client, self._of_use = Chains(len(self.last)), Chains(len(self.last))
+        self._chain(np.flatnonzero(self.client >= 0))
+
+
+class Chains:
+    """Lists of links threaded through one array: four bytes a link, one dict entry an owner."""
+
+    def __init__(self, size: int) -> None:
+        self._head: dict[int, int] = {}
+        self._next = np.full(size, -1, dtype=np.int32)
+
+    def add(self, owner: int, link: int) -> None:
+        """Put a link on its owner's list."""
+        self._next[link] = self._head.get(owner, -1)
+        self._head[owner] = link
+
+    def of(self, owner: int) -> list[int]:
+        """Return an owner's links, newest first."""
+        found = []
+        link = self._head.get(owner, -1)
+        while link >= 0:
+            found.append(link)
+            link = int(self._next[link])
+        return found

@@ -32,8 +32,8 @@ class Governor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     max_new_per_min: int = 600
-    max_share: float = 0.3
-    free: int = 100
+    max_share: float = 0.5
+    free: int = 200
     min_prefix_v4: int = 16
     min_prefix_v6: int = 40
 
@@ -58,8 +58,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drop: float = 65.0
     drop_families: int = 2
     dwell_s: float = 10.0
-    ttl_observe_s: float = 600.0
-    ttl_throttle_s: float = 900.0
+    ttl_observe_s: float = 3600.0
+    ttl_throttle_s: float = 3600.0
     ttl_drop_s: float = 3600.0
     ttl_max_s: float = 86_400.0
     keep: float = 0.7
