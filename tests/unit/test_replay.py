@@ -23,7 +23,7 @@ from excise.replay.summary import Share
 RULE = "volume.output-burst"
 
 
-def decision(target, action=Action.DROP, *, until=1000.0, campaign=None, rules=(RULE,), id_=""):
+def decision(target, action=Action.DROP, *, until=1000.0, rules=(RULE,), id_=""):
     plane = Plane.NETWORK if "/" in target else Plane.ACCOUNT
     return Decision(
         id=id_ or f"id-{target}",
@@ -36,7 +36,6 @@ def decision(target, action=Action.DROP, *, until=1000.0, campaign=None, rules=(
         score=90.0,
         rules=rules,
         reason=f"because of {target}",
-        campaign=campaign,
         wanted=3 if action is Action.DROP else 1,
     )
 
@@ -180,14 +179,7 @@ def test_evidence_on_client_account_or_its_use_makes_no_bystander(kind, name):
 def test_evidence_on_others_or_of_untrusted_rules_leaves_a_bystander(effect):
     summary = summarise([record(2, account="acct-1")], [change(1, "203.0.113.0/24"), effect])
 
-    assert (Share(1, 10), Share()) == (summary.bystanders, summary.campaign_members)
-
-
-def test_members_of_a_campaign_without_evidence_are_told_apart():
-    effects = [change(1, "acct-1", action=Action.DENY, campaign="c-1")]
-    summary = summarise([record(2, account="acct-1")], effects)
-
-    assert (Share(), Share(1, 10)) == (summary.bystanders, summary.campaign_members)
+    assert Share(1, 10) == summary.bystanders
 
 
 def test_a_decision_on_several_rules_counts_for_each():

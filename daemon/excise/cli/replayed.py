@@ -33,7 +33,7 @@ def _read(summary: Summary, seconds: float) -> Iterator[str]:
         reasons = ", ".join(f"{reason} {n:,}" for reason, n in summary.rejects.items())
         yield f"{count(sum(summary.rejects.values()), 'line')} rejected: {printable(reasons)}"
     if summary.unknown_fields:
-        yield f"{count(summary.unknown_fields, 'unknown field')} ignored"
+        yield f"about {count(summary.unknown_fields, 'unknown field')} ignored"
     if summary.first_ts is not None and summary.last_ts is not None:
         span = format_duration(summary.last_ts - summary.first_ts)
         yield f"{moment(summary.first_ts)} to {moment(summary.last_ts)}, {span}"
@@ -47,7 +47,7 @@ def _enforced(summary: Summary) -> Iterator[str]:
     yield _shares(parts, summary.traffic)
     yield ""
     yield "Of these, neither client nor account had evidence of its own:"
-    parts = [("bystanders", summary.bystanders), ("campaign members", summary.campaign_members)]
+    parts = [("bystanders", summary.bystanders)]
     if summary.unexamined.records:
         parts.append(("not examined", summary.unexamined))
     yield _shares(parts, summary.traffic)

@@ -88,6 +88,8 @@ class Accounting:
             self._alarms.append(alarm)
 
     def _walk(self, records: Sequence[Record], changes: Sequence[DecisionEvent]) -> None:
+        # A line that claims to come from the future holds this walk up, for the rest of its chunk
+        # at most; the engine's own clock does not believe it either.
         at = 0
         for change in changes:
             at = self._covering.follow(records, at, change.ts)
@@ -98,15 +100,11 @@ class Accounting:
     def summary(self) -> Summary:
         """Return the sum of everything so far."""
         covers = self._covering.covers()
-        throttled, stopped, bystanders, in_campaign = Share(), Share(), Share(), Share()
+        throttled, stopped, bystanders = Share(), Share(), Share()
         for cover in covers:
             (stopped if cover.stops else throttled).add(share_of(cover.met.values()))
-            unsuspected = [
-                met
-                for pair, met in cover.met.items()
-                if pair != BEYOND and not self._evidence(pair)
-            ]
-            (in_campaign if cover.decision.campaign else bystanders).add(share_of(unsuspected))
+            unsuspected = [met for pair, met in cover.met.items() if not self._evidence(pair)]
+            bystanders.add(share_of(unsuspected))
         first, last = self._span or (None, None)
         return Summary(
             lines=self._lines,
@@ -118,7 +116,6 @@ class Accounting:
             throttled=throttled,
             stopped=stopped,
             bystanders=bystanders,
-            campaign_members=in_campaign,
             unexamined=share_of(c.met[BEYOND] for c in covers if BEYOND in c.met),
             changes=dict(sorted(self._changes.items())),
             targets_enforced=len({(c.decision.plane, c.decision.target) for c in covers}),
@@ -129,7 +126,10 @@ class Accounting:
         )
 
     def _evidence(self, pair: tuple[str, str]) -> bool:
+        # What is beyond counting is not called a bystander: it is reported as unexamined.
         client, account = pair
+        if pair == BEYOND:
+            return True
         if account and (Kind.ACCOUNT, account) in self._evident:
             return True
         return (Kind.CLIENT, client_name(client)) in self._evident

@@ -59,7 +59,6 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     throttled: Share
     stopped: Share
     bystanders: Share
-    campaign_members: Share
     unexamined: Share
     changes: dict[str, int]
     targets_enforced: int

@@ -142,6 +142,11 @@ def _experimental_weight(rule: Rule, _: str) -> Iterator[Fault]:
         yield Fault(("weight",), message, f"at most {EXPERIMENTAL_WEIGHT:g} until it is trusted")
 
 
+def _experimental_refuse(rule: Rule, _: str) -> Iterator[Fault]:
+    if rule.maturity is Maturity.EXPERIMENTAL and rule.refuse:
+        yield Fault(("refuse",), "refuse has no effect: an experimental rule only observes")
+
+
 def _lone_volume(rule: Rule, _: str) -> Iterator[Fault]:
     if rule.family is Family.VOLUME and len(rule.when) == 1:
         hint = "add a comparison that a heavy honest user does not meet"
@@ -243,6 +248,7 @@ CHECKS: tuple[tuple[str, Severity, Check], ...] = (
     ("can-be-true", ERROR, _can_be_true),
     ("half-life", ERROR, _half_life),
     ("experimental-weight", WARNING, _experimental_weight),
+    ("experimental-refuse", WARNING, _experimental_refuse),
     ("lone-volume", WARNING, _lone_volume),
     ("exception-says-where", ERROR, _exception_says_where),
     ("exception-names", ERROR, _exception_names),

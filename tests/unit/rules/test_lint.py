@@ -69,8 +69,15 @@ def test_an_experimental_rule_of_great_weight_is_warned_about(write_rule):
     assert ["experimental-weight"] == [p.check for p in problems_of(path)]
 
 
+def test_an_experimental_rule_that_would_refuse_is_warned_about(write_rule):
+    path = write_rule(("maturity",), "experimental")
+    path.write_text(path.read_text() + "refuse: true\n")
+
+    assert ["experimental-refuse"] == [p.check for p in problems_of(path)]
+
+
 def test_every_check_has_a_case():
-    tried = {check for _, _, check, _ in CASES} | {"experimental-weight"}
+    tried = {check for _, _, check, _ in CASES} | {"experimental-weight", "experimental-refuse"}
 
     assert {name for name, _, _ in CHECKS} == tried
 
@@ -78,7 +85,13 @@ def test_every_check_has_a_case():
 def test_taste_warns_and_soundness_is_an_error():
     warnings = {name for name, severity, _ in CHECKS if severity is Severity.WARNING}
 
-    assert {"experimental-weight", "lone-volume", "blind-spots", "test-baseline"} == warnings
+    assert {
+        "experimental-weight",
+        "experimental-refuse",
+        "lone-volume",
+        "blind-spots",
+        "test-baseline",
+    } == warnings
 
 
 def test_a_problem_reads_like_a_compiler_s(write_rule):
