@@ -14,6 +14,7 @@ from demo.story import Story
 from demo.world import World, WorldError, stop_kept
 
 INTERRUPTED = 130
+STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def interrupt(_: int, __: FrameType | None) -> None:
@@ -28,7 +29,7 @@ def main() -> int:
     if args.stop:
         print(f"stopped {stop_kept()} demo(s)")
         return 0
-    for number in (signal.SIGTERM, signal.SIGHUP):
+    for number in STOPPING:
         signal.signal(number, interrupt)
     try:
         return run(keep=args.keep)
@@ -50,15 +51,24 @@ def run(*, keep: bool) -> int:
         if keep:
             world.keep()
             kept = True
-            print(how_to_look(world))
         else:
             story.lifted()
     finally:
         if not kept:
-            world.close()
+            take_down(world)
     if not kept:
         checks.that("everything was taken down", world.gone())
-    return verdict(checks, time.monotonic() - began)
+    status = verdict(checks, time.monotonic() - began)
+    if kept:
+        print(how_to_look(world))
+    return status
+
+
+def take_down(world: World) -> None:
+    """Remove everything; an impatient second Ctrl-C must not leave half of it."""
+    for number in STOPPING:
+        signal.signal(number, signal.SIG_IGN)
+    world.close()
 
 
 def verdict(checks: Checks, took_s: float) -> int:

@@ -13,7 +13,7 @@ from urllib.parse import quote
 from demo.gateway import REPOSITORY, TLS_PORT
 from demo.world import World, WorldError
 
-READY_S = 20.0
+READY_S = 30.0
 TIERS = {"slow": 50 * 1024, "crawl": 5 * 1024}  # egress bytes/s of the default ladder
 
 CONFIGURATION = """\

@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
-CONNECT_S = 3.0
+CONNECT_S = 10.0
 IDLE_S = 20.0  # a throttled stream may stall for many seconds and go on
 GONE = (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, TimeoutError)
 

@@ -1,6 +1,7 @@
 """What a real nginx logs with the files in gateways/nginx."""
 
 import pytest
+from demo import gateway
 
 pytestmark = pytest.mark.netns
 
@@ -108,3 +109,20 @@ def test_without_njs_the_applications_headers_make_the_record(make_gateway):
     assert (told.input_tokens, told.output_tokens, told.prompt) == (12, 345, ("00ff00ff00ff00ff",))
     assert (silent.account, silent.output_tokens, silent.prompt) == ("", -1, ())
     assert not [name for name in headers if name.lower().startswith("x-excise")]
+
+
+def test_the_example_server_is_a_configuration_that_nginx_takes(nginx):
+    world = nginx.world
+    example = (gateway.SHIPPED / "excise-server.conf").read_text()
+    for shipped, here in (
+        ("/etc/nginx/tls/llm.example.net.pem", world.path("cert.pem")),
+        ("/etc/nginx/tls/llm.example.net.key", world.path("key.pem")),
+        ("js_path /etc/nginx/excise;", f"js_path {gateway.SHIPPED}; js_path {world.path('key')};"),
+        ("/etc/nginx/excise", gateway.SHIPPED),
+        ("/var/log/nginx", world.directory),
+    ):
+        assert shipped in example
+        example = example.replace(shipped, str(here))
+    conf = world.path("example.conf")
+    conf.write_text(f"load_module {gateway.NJS_MODULE};\nevents {{}}\nhttp {{\n{example}\n}}\n")
+    world.run(world.client, "nginx", "-t", "-q", "-c", str(conf), "-g", "pid /dev/null;")
