@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from excise.decide.plan import ActiveSet, desired, plan
+from excise.daemon.roll import Census, Region
+from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, desired, gather, plan
 from excise.enforce.base import Enforcer
 from excise.errors import DivergedError
-from excise.model.decision import Decision, Plane, Tier
+from excise.model.decision import Tier
+
+#: everything is planned anew at least so often: ends by the wall clock come without an event
+WHOLE_S = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,16 +22,11 @@ class Wish:
     `protected` are CIDRs that always pass; `ports` those of the inference service.
     """
 
-    decisions: Sequence[Decision]
+    census: Census
     tiers: Sequence[Tier]
     protected: Sequence[str]
     ports: Sequence[int]
     now: float
-
-    @property
-    def enforcing(self) -> list[Decision]:
-        """Decisions that the kernel has something to do for."""
-        return [d for d in self.decisions if d.plane is Plane.NETWORK and d.enforcing]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +40,15 @@ class Outcome:
 
 
 class Converger:
-    """Remembers what the kernel was made to hold, so that a round only sends what changed."""
+    """Remembers what the kernel was made to hold, so that a round only plans what changed."""
 
     def __init__(self, enforcer: Enforcer) -> None:
         self._enforcer = enforcer
         self._active: ActiveSet | None = None
         self._guards: tuple[tuple[str, ...], tuple[int, ...]] | None = None
+        self._basis: tuple[tuple[Tier, ...], tuple[str, ...]] | None = None
+        self._planned_whole = float("-inf")
+        self._lapsed = 0
         self._opened = False
 
     @property
@@ -84,21 +86,24 @@ class Converger:
 
         Nothing is touched, not even a table made, before there is something to enforce.
         """
-        enforcing = wish.enforcing
-        lapsed = sum(decision.until <= wish.now for decision in enforcing)
-        if not self._opened and lapsed == len(enforcing):
-            return Outcome(entries=0, changes=0, repaired=False, lapsed=lapsed)
+        believed, self._active = self._active, None
+        if not self._opened and self._count_lapsed(wish) == len(wish.census.entries):
+            return Outcome(entries=0, changes=0, repaired=False, lapsed=self._lapsed)
         self.open(wish.protected, wish.ports)
-        want = desired(enforcing, wish.tiers, wish.protected, wish.now)
         try:
             self._guard(wish.protected, wish.ports)
-            changes, repaired = self._apply(want, wish.now)
+            drifted = believed is not None and not self._enforcer.in_sync()
+            if believed is not None and not drifted and self._only_parts_changed(wish):
+                active, changes = self._plan_parts(believed, wish)
+            else:
+                held = self._enforcer.read() if believed is None or drifted else believed
+                active, changes = self._plan_whole(held, wish)
         except DivergedError:
-            self._active, self._guards = None, None
-            self._enforcer.replace(want)
-            self._guard(wish.protected, wish.ports)
-            self._active, changes, repaired = want, len(want), True
-        return Outcome(len(want), changes, repaired, lapsed)
+            active = self._build_anew(wish)
+            drifted, changes = True, len(active)
+        # Unknown until here: a failure half way is read back, not guessed.
+        self._active = active
+        return Outcome(len(active), changes, drifted and changes > 0, self._lapsed)
 
     def close(self, *, keep: bool) -> None:
         """Let go of the kernel; with `keep` what is enforced stays until its deadlines."""
@@ -113,14 +118,54 @@ class Converger:
             self._enforcer.set_guards(*guards)
             self._guards = guards
 
-    def _apply(self, want: ActiveSet, now: float) -> tuple[int, bool]:
-        believed = self._active
-        # Unknown until the change is done: a failure half way is read back, not guessed.
-        self._active = None
-        drifted = believed is not None and not self._enforcer.in_sync()
-        active = self._enforcer.read() if believed is None or drifted else believed
-        change = plan(want, active.alive(now))
+    def _only_parts_changed(self, wish: Wish) -> bool:
+        basis = (tuple(wish.tiers), tuple(wish.protected))
+        recent = wish.now - self._planned_whole < WHOLE_S
+        return wish.census.changed is not None and recent and basis == self._basis
+
+    def _plan_parts(self, believed: ActiveSet, wish: Wish) -> tuple[ActiveSet, int]:
+        """Plan the regions that changes reach; the rest stays as it is."""
+        region = wish.census.region()
+        decisions = list(wish.census.within(region))
+        want = desired(decisions, wish.tiers, wish.protected, wish.now)
+        have = gather(e for e in _held_in(believed, region) if e.until > wish.now)
+        change = self._apply(plan(want, have))
+        return change.onto(believed), len(change)
+
+    def _plan_whole(self, held: ActiveSet, wish: Wish) -> tuple[ActiveSet, int]:
+        want = self._want(wish)
+        change = self._apply(plan(want, held.alive(wish.now)))
+        return want, len(change)
+
+    def _build_anew(self, wish: Wish) -> ActiveSet:
+        self._guards = None
+        want = self._want(wish)
+        self._enforcer.replace(want)
+        self._guard(wish.protected, wish.ports)
+        return want
+
+    def _want(self, wish: Wish) -> ActiveSet:
+        self._count_lapsed(wish)
+        self._planned_whole = wish.now
+        self._basis = (tuple(wish.tiers), tuple(wish.protected))
+        return desired(wish.census.decisions(), wish.tiers, wish.protected, wish.now)
+
+    def _apply(self, change: ChangeSet) -> ChangeSet:
         if not change.is_empty:
             self._enforcer.apply(change)
-        self._active = want
-        return len(change), drifted and not change.is_empty
+        return change
+
+    def _count_lapsed(self, wish: Wish) -> int:
+        entries = wish.census.entries.values()
+        self._lapsed = sum(entry.decision.until <= wish.now for entry in entries)
+        return self._lapsed
+
+
+def _held_in(active: ActiveSet, region: Region) -> Iterator[Element]:
+    """Yield the elements that lie in a region."""
+    for measure in Measure:
+        spans = active.held[measure]
+        if region.only_hosts:
+            yield from (spans[span] for span in region.spans if span in spans)
+        else:
+            yield from (e for span, e in spans.items() if region.holds(span))

@@ -17,6 +17,7 @@ from excise.daemon.converge import Wish
 from excise.daemon.ledger import Ledger
 from excise.daemon.pending import Entry
 from excise.daemon.reconcile import Reconciler
+from excise.daemon.roll import Roll
 from excise.decide.guard import parse_network
 from excise.engine import Engine
 from excise.log import Log, log_alarm, log_decision
@@ -50,6 +51,7 @@ class Core:
     tally: Tally
     log: Log
     config: Config
+    roll: Roll
     processed: dict[str, str] = field(default_factory=dict)
     intake: asyncio.Lock = field(default_factory=asyncio.Lock)
     worth_keeping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -107,7 +109,7 @@ class Core:
     def wish(self) -> Wish:
         """Return what the kernel should be made from now."""
         return Wish(
-            decisions=self.engine.decisions(),
+            census=self.roll.census(),
             tiers=self.config.tiers,
             protected=self.protected(),
             ports=self.config.ports,
@@ -192,9 +194,11 @@ class Core:
             match effect:
                 case DecisionEvent():
                     log_decision(self.log, effect)
+                    self.roll.note(effect)
                 case Alarm(code=code):
                     log_alarm(self.log, effect)
                     if code == CLOCK_JUMPED:
                         self.ledger.unsettle()
+                        self.roll.reset(self.engine.decisions())
                     if code in (CLOCK_JUMPED, GOVERNOR_TRIPPED):
                         self.worth_keeping.set()

@@ -23,6 +23,7 @@ from excise.daemon.readers import make_decoder, open_source, rereaders
 from excise.daemon.reconcile import Reconciler
 from excise.daemon.reload import Loaded
 from excise.daemon.restore import Restored, restore
+from excise.daemon.roll import Roll
 from excise.daemon.statedir import StateDirectory
 from excise.daemon.stream import EventStream
 from excise.daemon.watch import Protector, Snapshots
@@ -179,6 +180,7 @@ def _core(
         tally=Tally(),
         log=log,
         config=config,
+        roll=Roll(engine.decisions()),
         processed=dict(stored.cursors),
     )
     core.ledger.put(Entry(restored.effects, posture=restored.posture), engine.clock)

@@ -12,6 +12,7 @@ from excise.daemon.converge import Converger
 from excise.daemon.core import Core
 from excise.daemon.ledger import Ledger
 from excise.daemon.reconcile import Reconciler
+from excise.daemon.roll import Roll
 from excise.daemon.stream import EventStream
 from excise.enforce.dryrun import DryRun
 from excise.engine import Engine
@@ -190,7 +191,7 @@ def core(rulebook, clock, fake_store, executor, log):
     converger = Converger(DryRun(clock.wall))
     reconciler = Reconciler(converger, wish, executor, alarm, log)
     ledger = Ledger(fake_store, EventStream(1), clock, executor, engine.decisions, alarm)
-    made = Core(engine, ledger, reconciler, EngineTime(clock), Tally(), log, config)
+    made = Core(engine, ledger, reconciler, EngineTime(clock), Tally(), log, config, Roll([]))
     return made
 
 

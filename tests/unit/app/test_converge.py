@@ -1,6 +1,7 @@
 import pytest
 
 from excise.daemon.converge import Converger, Wish
+from excise.daemon.roll import Roll
 from excise.decide.plan import ActiveSet, Measure
 from excise.errors import DivergedError, EnforceError
 from excise.model.decision import Action
@@ -68,7 +69,7 @@ def converger(kernel):
 
 
 def wish(*decisions, protected=(), now=NOW):
-    return Wish(decisions, DEFAULT_TIERS, protected, (443,), now)
+    return Wish(Roll(decisions).census(), DEFAULT_TIERS, protected, (443,), now)
 
 
 def dropped(kernel):

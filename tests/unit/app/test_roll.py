@@ -1,0 +1,111 @@
+import pytest
+
+from excise.daemon.roll import Region, Roll
+from excise.decide.plan import parse_span
+from excise.model.decision import Action, DecisionEvent, Op, Plane
+
+
+@pytest.fixture
+def place(decision):
+    """Make an event on a target."""
+
+    def make(target, op=Op.ADD, **changes):
+        return DecisionEvent(1.0, op, decision(target=target, id=target, **changes))
+
+    return make
+
+
+def targets(census):
+    return sorted(decision.target for decision in census.decisions())
+
+
+def reached(census):
+    return sorted(str(span) for span in census.region().spans)
+
+
+def test_only_what_is_enforced_on_the_network_is_on_the_roll(decision):
+    roll = Roll(
+        [
+            decision(),
+            decision(target="192.0.2.1/32", action=Action.OBSERVE),
+            decision(target="a", plane=Plane.ACCOUNT, action=Action.DENY),
+        ]
+    )
+
+    assert targets(roll.census()) == ["203.0.113.7/32"]
+
+
+def test_a_first_census_knows_no_change_and_a_second_knows_them_all(place):
+    roll = Roll([])
+    assert roll.census().changed is None
+
+    roll.note(place("192.0.2.1/32"))
+    roll.note(place("192.0.2.2/32"))
+    roll.note(place("192.0.2.1/32", Op.LIFT))
+    census = roll.census()
+
+    assert targets(census) == ["192.0.2.2/32"]
+    assert reached(census) == ["192.0.2.1/32", "192.0.2.2/32"]
+    assert roll.census().changed == frozenset()
+
+
+def test_what_was_never_enforced_is_no_change(place):
+    roll = Roll([])
+    roll.census()
+    roll.note(place("192.0.2.1/32", action=Action.OBSERVE))
+    roll.note(place("192.0.2.2/32", Op.EXPIRE))
+
+    assert roll.census().changed == frozenset()
+
+
+def test_a_decision_that_turns_into_observing_leaves_the_roll(place):
+    roll = Roll([])
+    roll.note(place("192.0.2.1/32"))
+    roll.census()
+    roll.note(place("192.0.2.1/32", Op.ESCALATE, action=Action.OBSERVE))
+    census = roll.census()
+
+    assert targets(census) == []
+    assert reached(census) == ["192.0.2.1/32"]
+
+
+def test_a_change_reaches_the_outermost_network_around_it(place):
+    roll = Roll([])
+    for target in ("192.0.2.0/24", "192.0.2.64/26", "198.51.100.1/32", "2001:db8::/48"):
+        roll.note(place(target))
+    roll.census()
+    roll.note(place("192.0.2.65/32"))
+    roll.note(place("2001:db8:0:1::/64"))
+    roll.note(place("203.0.113.1/32"))
+
+    census = roll.census()
+
+    assert reached(census) == ["192.0.2.0/24", "2001:db8::/48", "203.0.113.1/32"]
+    assert sorted(d.target for d in census.within(census.region())) == [
+        "192.0.2.0/24",
+        "192.0.2.64/26",
+        "192.0.2.65/32",
+        "2001:db8:0:1::/64",
+        "2001:db8::/48",
+        "203.0.113.1/32",
+    ]
+
+
+def test_a_network_that_is_lifted_reaches_what_it_covered(place):
+    roll = Roll([])
+    roll.note(place("192.0.2.0/24"))
+    roll.note(place("192.0.2.5/32"))
+    roll.census()
+    roll.note(place("192.0.2.0/24", Op.LIFT))
+    census = roll.census()
+
+    assert [d.target for d in census.within(census.region())] == ["192.0.2.5/32"]
+
+
+def test_a_region_is_disjoint():
+    region = Region(map(parse_span, ["192.0.2.0/24", "192.0.2.5/32", "198.51.100.5/32"]))
+
+    assert [str(span) for span in region.spans] == ["192.0.2.0/24", "198.51.100.5/32"]
+    assert region.holds(parse_span("192.0.2.128/25"))
+    assert not region.holds(parse_span("192.0.0.0/16"))
+    assert not region.holds(parse_span("2001:db8::/64"))
