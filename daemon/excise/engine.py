@@ -55,7 +55,7 @@ class Engine:
     def __init__(self, settings: Settings, rulebook: Rulebook) -> None:
         self.settings = settings
         self.rulebook = rulebook
-        self.world = World(settings.capacity, lambda k: self.judge.held(k), self._forgotten)
+        self.world = World(settings.capacity, lambda k: self.judge.cases.held(k), self._forgotten)
         self.judge = Judge(settings, self.world)
         self.baselines = Baselines()
         self._operator = Operator(self.judge)
@@ -75,7 +75,7 @@ class Engine:
     @property
     def posture(self) -> Posture:
         """The posture asked for (a tripped governor may hold it at observe; see `status`)."""
-        return self.judge.posture
+        return self.judge.docket.posture
 
     # Steps
 
@@ -95,7 +95,7 @@ class Engine:
                 if now is not None and self.clock == 0.0:
                     self._tick(now)
                 self._operator.act(one, self.clock if now is None else max(now, self.clock))
-        return self.judge.drain()
+        return self.judge.docket.drain()
 
     def _tick(self, now: float) -> None:
         """Let time pass without a record."""
@@ -173,7 +173,7 @@ class Engine:
         }
         agenda = Agenda()
         agenda.add(self._fired_in(piece, views))
-        agenda.add(self._inheriting(piece, 0, self.judge.hot_use))
+        agenda.add(self._inheriting(piece, 0, self.judge.cases.hot_use))
         done = 0
         while group := agenda.next():
             at = group[0].record
@@ -248,10 +248,10 @@ class Engine:
             self.judge.hit(kind, row, rule, now, seen)
             touched[kind, row] = None
         for kind, row in touched:
-            cold = kind is Kind.USE and not self.judge.hot_use[row]
+            cold = kind is Kind.USE and not self.judge.cases.hot_use[row]
             self.judge.assess(kind, row, now)
-            if cold and self.judge.hot_use[row]:
-                one = np.zeros_like(self.judge.hot_use)
+            if cold and self.judge.cases.hot_use[row]:
+                one = np.zeros_like(self.judge.cases.hot_use)
                 one[row] = True
                 agenda.add(self._inheriting(piece, at + 1, one))
 
@@ -262,9 +262,9 @@ class Engine:
 
     def _run_timers(self, until: float, piece: Piece | None, done: int) -> int:
         """Run timers due by `until`, each with the state committed up to its moment."""
-        while self.judge.next_timer() <= until:
+        while self.judge.docket.next_timer() <= until:
             if piece is not None:
-                upto = int(np.searchsorted(piece.clock, self.judge.next_timer()))
+                upto = int(np.searchsorted(piece.clock, self.judge.docket.next_timer()))
                 if upto > done:
                     self.world.commit(piece, done, upto)
                     done = upto
@@ -273,7 +273,7 @@ class Engine:
 
     def _jumped(self) -> None:
         text = "several lines agree on another time; the event clock followed them"
-        self.judge.raise_alarm(Alarm(self.clock, "clock-jumped", text))
+        self.judge.docket.emit(Alarm(self.clock, "clock-jumped", text))
 
     def _step_back(self, seconds: float) -> None:
         self.world.step_back(seconds)
@@ -298,7 +298,7 @@ class Engine:
             kind: np.zeros((self.world.tables[kind].capacity, len(rules)))
             for kind, rules in self._compiled.by_kind.items()
         }
-        self.judge.keep_rules({rule.id: rule for rule in rulebook.rules})
+        self.judge.cases.keep_rules({rule.id: rule for rule in rulebook.rules})
 
     def configure(self, settings: Settings) -> None:
         """Take over the settings that may change while running: all but `capacity`."""
@@ -313,7 +313,7 @@ class Engine:
 
     def decisions(self) -> list[Decision]:
         """Return all active decisions, by plane and target."""
-        return [d for _, d in sorted(self.judge.book.active.items())]
+        return [d for _, d in sorted(self.judge.docket.book.active.items())]
 
     def adopt(self, decisions: Iterable[Decision], strikes: dict[tuple[str, str], int]) -> None:
         """Take over stored decisions after a restart (and earlier strikes by (plane, target))."""
@@ -325,15 +325,15 @@ class Engine:
         links = self.world.links.size()
         return EngineStatus(
             clock=self.clock,
-            posture=judge.posture.value,
-            effective_posture=judge.effective.value,
-            tripped=judge.brake.tripped,
+            posture=judge.docket.posture.value,
+            effective_posture=judge.docket.effective.value,
+            tripped=judge.docket.brake.tripped,
             records=self._records,
             late=self._clock.late,
             clock_jumps=self._clock.jumps,
-            entities_with_evidence=sum(map(len, judge.dossiers.values())),
-            active_decisions=len(judge.book.active),
-            enforcing_decisions=sum(d.enforcing for d in judge.book.active.values()),
+            entities_with_evidence=sum(map(len, judge.cases.dossiers.values())),
+            active_decisions=len(judge.docket.book.active),
+            enforcing_decisions=sum(d.enforcing for d in judge.docket.book.active.values()),
             tables=(
                 *(TableView(kind.value, *self.world.size(kind)) for kind in Kind),
                 TableView("link", *links),
@@ -350,7 +350,7 @@ class Engine:
 
     def allowed(self) -> list[AllowView]:
         """Return every network that no decision may cover, and why."""
-        return self.judge.guard.views(self.clock)
+        return self.judge.docket.guard.views(self.clock)
 
     def rules(self) -> list[RuleView]:
         """Return the loaded rules with their hit counts."""

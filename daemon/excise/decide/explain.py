@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from excise.decide.guard import parse_network
+from excise.decide.guard import parse_network, within
 from excise.decide.judge import Judge
 from excise.decide.score import Score
-from excise.decide.show import score_of
 from excise.decide.words import evidence_sentence, number
 from excise.errors import InvalidError, NotFoundError
 from excise.features.table import FEATURES
@@ -41,7 +40,7 @@ def find(judge: Judge, text: str) -> Subject:
             row = world.interner(kind).rows.get(text)
             if row is not None and text:
                 return Subject(kind, row, text)
-        if judge.book.get(Plane.ACCOUNT, text):
+        if judge.docket.book.get(Plane.ACCOUNT, text):
             return Subject(Kind.ACCOUNT, None, text)
         raise NotFoundError(
             f"{text!r} is no address, and no account, template or stack seen here"
@@ -56,7 +55,7 @@ def find(judge: Judge, text: str) -> Subject:
         row = world.interner(kind).rows.get(name)
         if row is not None:
             return Subject(kind, row, name)
-    if judge.book.get(Plane.NETWORK, name):
+    if judge.docket.book.get(Plane.NETWORK, name):
         return Subject(Kind.SUBNET, None, name)
     raise NotFoundError(f"{name} has not been seen, and nothing is decided about it")
 
@@ -77,15 +76,15 @@ def explain(judge: Judge, text: str, now: float) -> Explanation:
             decisions=tuple(d.id for d in decisions),
             sentences=tuple(_decision_sentence(d, now) for d in decisions),
         )
-    score = score_of(judge, subject.kind, subject.row, now)
+    score = judge.cases.score(subject.kind, subject.row, now)
     features = _features(judge, subject.kind, subject.row, now)
-    own = judge.dossiers[subject.kind].get(subject.row)
+    own = judge.cases.dossiers[subject.kind].get(subject.row)
     own_total = (
-        sum(min(judge.settings.policy.family_cap, p) for p in own.points(now).values())
+        sum(min(judge.docket.settings.policy.family_cap, p) for p in own.points(now).values())
         if own
         else 0.0
     )
-    collateral = judge.collateral(subject.row) if subject.kind is Kind.CLIENT else None
+    collateral = judge.cases.collateral(subject.row) if subject.kind is Kind.CLIENT else None
     return Explanation(
         kind=subject.kind.value,
         name=subject.name,
@@ -99,7 +98,7 @@ def explain(judge: Judge, text: str, now: float) -> Explanation:
             *_traffic(subject, features),
             *_score_sentences(judge, score),
             *(f"{evidence_sentence(e)}." for e in score.evidence),
-            *_behind(judge, subject, now),
+            *_behind(judge, subject),
             *_safe(judge, subject, now),
             *(_decision_sentence(d, now) for d in decisions),
         ),
@@ -109,23 +108,16 @@ def explain(judge: Judge, text: str, now: float) -> Explanation:
 def _decisions(judge: Judge, subject: Subject) -> list[Decision]:
     """Return decisions on the subject, or on a network around it."""
     if subject.kind is Kind.ACCOUNT:
-        found = judge.book.get(Plane.ACCOUNT, subject.name)
+        found = judge.docket.book.get(Plane.ACCOUNT, subject.name)
         return [found] if found else []
     if subject.kind not in (Kind.CLIENT, Kind.SUBNET):
         return []
     network = parse_network(subject.name)
     return [
         d
-        for _, d in sorted(judge.book.active.items())
-        if d.plane is Plane.NETWORK and _covers(d.target, network)
+        for _, d in sorted(judge.docket.book.active.items())
+        if d.plane is Plane.NETWORK and within(network, parse_network(d.target))
     ]
-
-
-def _covers(target: str, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> bool:
-    outer = parse_network(target)
-    if isinstance(outer, ipaddress.IPv4Network):
-        return isinstance(network, ipaddress.IPv4Network) and network.subnet_of(outer)
-    return isinstance(network, ipaddress.IPv6Network) and network.subnet_of(outer)
 
 
 def _features(judge: Judge, kind: Kind, row: int, now: float) -> dict[str, float]:
@@ -161,7 +153,7 @@ def _traffic(subject: Subject, f: dict[str, float]) -> list[str]:
 def _score_sentences(judge: Judge, score: Score) -> list[str]:
     if not score.evidence:
         return ["No rule holds anything against it."]
-    policy = judge.settings.policy
+    policy = judge.docket.settings.policy
     parts = ", ".join(
         f"{family.value} {points:.0f}"
         for family, points in sorted(score.points.items(), key=lambda item: -item[1])
@@ -174,10 +166,10 @@ def _score_sentences(judge: Judge, score: Score) -> list[str]:
     ]
 
 
-def _behind(judge: Judge, subject: Subject, now: float) -> list[str]:
+def _behind(judge: Judge, subject: Subject) -> list[str]:
     if subject.kind is not Kind.CLIENT or subject.row is None:
         return []
-    c = judge.collateral(subject.row)
+    c = judge.cases.collateral(subject.row)
     if not c.honest:
         return []
     return [
@@ -189,7 +181,7 @@ def _behind(judge: Judge, subject: Subject, now: float) -> list[str]:
 def _safe(judge: Judge, subject: Subject, now: float) -> list[str]:
     if subject.kind not in (Kind.CLIENT, Kind.SUBNET):
         return []
-    allowed = judge.guard.covering(parse_network(subject.name), now)
+    allowed = judge.docket.guard.covering(parse_network(subject.name), now)
     if allowed is None:
         return []
     return [f"It is never blocked: {allowed.network} is safe ({allowed.origin})."]

@@ -27,6 +27,13 @@ def overlaps(a: Network, b: Network) -> bool:
     return isinstance(b, ipaddress.IPv6Network) and a.overlaps(b)
 
 
+def within(inner: Network, outer: Network) -> bool:
+    """Whether a network lies inside another."""
+    if isinstance(inner, ipaddress.IPv4Network):
+        return isinstance(outer, ipaddress.IPv4Network) and inner.subnet_of(outer)
+    return isinstance(outer, ipaddress.IPv6Network) and inner.subnet_of(outer)
+
+
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """One network and why it is safe; `until` is event time, None for good."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -103,16 +104,11 @@ def load_world(world: World, arrays: Arrays) -> None:
     world.index_uses()
 
 
-def _load_names(
-    names: Interner[str] | Interner[int], text: NDArray[np.generic], live: NDArray[np.generic]
-) -> None:
+def _load_names(names: Interner[Any], text: NDArray[np.generic], live: NDArray[np.generic]) -> None:
     raw = text.tobytes()
-    keys: list[str] | list[int]
-    if isinstance(names.keys[0], int):
-        keys = np.frombuffer(raw, dtype=np.int64).tolist()
-    else:
-        keys = raw.decode().split("\n")
-    names.load([key if alive else None for key, alive in zip(keys, live, strict=True)])  # type: ignore[arg-type]  # keys are of the interner's own type
+    numeric = isinstance(names.keys[0], int)
+    keys = np.frombuffer(raw, np.int64).tolist() if numeric else raw.decode().split("\n")
+    names.load([key if alive else None for key, alive in zip(keys, live, strict=True)])
 
 
 def notes(
@@ -132,10 +128,10 @@ def notes(
                 for row, dossier in dossiers.items()
                 for e in dossier.evidence.values()
             ]
-            for kind, dossiers in judge.dossiers.items()
+            for kind, dossiers in judge.cases.dossiers.items()
         },
-        guilty=judge.guilty.all(),
-        tripped=judge.brake.tripped,
+        guilty=judge.neighbours.guilty.all(),
+        tripped=judge.docket.brake.tripped,
         extra=extra,
         hits=hits,
         baselines=baselines,
@@ -148,12 +144,12 @@ def recall(judge: Judge, note: Notes, rules: dict[str, Rule]) -> None:
     for kind in Kind:
         for e in note.evidence.get(kind.value, []):
             if e.rule in rules:
-                dossier = judge.dossiers[kind].setdefault(e.row, Dossier())
+                dossier = judge.cases.dossiers[kind].setdefault(e.row, Dossier())
                 dossier.evidence[e.rule] = Evidence(rules[e.rule], e.fired, e.numbers)
     for version, bits in note.guilty:
-        judge.guilty.add(version, bits, judge.settings.governor)
-    judge.brake.tripped = note.tripped
-    judge.warm_all(note.extra["now"])
+        judge.neighbours.guilty.add(version, bits, judge.docket.settings.governor)
+    judge.docket.brake.tripped = note.tripped
+    judge.cases.reindex(judge.docket.ladder, note.extra["now"])
 
 
 def pack(arrays: Arrays, note: Notes) -> bytes:

@@ -27,13 +27,13 @@ class Operator:
         elif isinstance(wish, Allow):
             self._allow(wish, now)
         elif isinstance(wish, Disallow):
-            if not self._judge.guard.disallow(parse_network(wish.cidr)):
+            if not self._judge.docket.guard.disallow(parse_network(wish.cidr)):
                 raise NotFoundError(f"{wish.cidr} is not on the operator's allowlist")
         elif isinstance(wish, Protect):
-            self._judge.guard.protect(wish.cidrs)
+            self._judge.docket.guard.protect(wish.cidrs)
             self._lift_covered(now)
         else:
-            self._judge.set_posture(wish.posture, now)
+            self._judge.docket.set_posture(wish.posture, now)
 
     def _place(self, wish: Place, now: float) -> None:
         plane, target = target_of(wish.target)
@@ -41,28 +41,28 @@ class Operator:
             raise InvalidError("a decision must last longer than 0 s")
         self._check_action(wish, plane)
         if plane is Plane.NETWORK and not wish.force:
-            allowed = self._judge.guard.covering(parse_network(target), now)
+            allowed = self._judge.docket.guard.covering(parse_network(target), now)
             if allowed is not None:
                 raise RefusedError(
                     f"{target} covers {allowed.network} ({allowed.origin}), which must not be "
                     "blocked; take it off that list, or force it"
                 )
-        rung = self._judge.ladder.rung_of(wish.action, wish.tier)
+        rung = self._judge.docket.ladder.rung_of(wish.action, wish.tier)
         verdict = Verdict(rung, 0.0, (), wish.reason)
-        self._judge.place(plane, target, verdict, now, wish.ttl_s)
+        self._judge.docket.place(plane, target, verdict, now, wish.ttl_s)
 
     def _check_action(self, wish: Place, plane: Plane) -> None:
         wrong = Action.DENY if plane is Plane.NETWORK else Action.DROP
         if wish.action is wrong:
             raise InvalidError(f"{wrong.value} does not apply to {plane.value} targets")
-        tiers = [t.name for t in self._judge.ladder.tiers]
+        tiers = [t.name for t in self._judge.docket.ladder.tiers]
         if wish.tier is not None and wish.tier not in tiers:
             raise InvalidError(f"no tier {wish.tier!r}; there are {', '.join(tiers) or 'none'}")
         if wish.action is Action.THROTTLE and not tiers:
             raise InvalidError("no throttle tiers are configured")
 
     def _lift(self, wish: Lift, now: float) -> None:
-        active = self._judge.book.active.values()
+        active = self._judge.docket.book.active.values()
         if wish.id:
             found = [d for d in active if d.id == wish.id]
         else:
@@ -74,12 +74,12 @@ class Operator:
 
     def _allow(self, wish: Allow, now: float) -> None:
         until = None if wish.ttl_s is None else now + wish.ttl_s
-        self._judge.guard.allow(parse_network(wish.cidr), until)
+        self._judge.docket.guard.allow(parse_network(wish.cidr), until)
         self._lift_covered(now)
 
     def _lift_covered(self, now: float) -> None:
         """Lift what the rules decided on networks that are safe now."""
-        safe = [a.network for a in self._judge.guard.entries(now)]
+        safe = [a.network for a in self._judge.docket.guard.entries(now)]
 
         def covered(d: Decision) -> bool:
             if d.plane is not Plane.NETWORK or d.origin is Origin.OPERATOR:
@@ -87,7 +87,7 @@ class Operator:
             target = parse_network(d.target)
             return any(overlaps(target, network) for network in safe)
 
-        found = [d for d in self._judge.book.active.values() if covered(d)]
+        found = [d for d in self._judge.docket.book.active.values() if covered(d)]
         self._judge.lift(found, now, forgive=False)
 
 

@@ -5,19 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from excise.decide.judge import Judge
-from excise.decide.score import Score, weigh
 from excise.model.entity import Kind
 from excise.model.view import ScoredView
-
-
-def score_of(judge: Judge, kind: Kind, row: int, now: float) -> Score:
-    """Return the score that an entity is judged by."""
-    if kind is Kind.CLIENT:
-        return judge.client_score(row, now)
-    if kind is Kind.ACCOUNT:
-        return judge.account_score(row, now)
-    dossier = judge.dossiers[kind].get(row)
-    return weigh([(dossier, 1.0)] if dossier else [], now, judge.settings.policy.family_cap)
 
 
 def scored(judge: Judge, now: float, kind: str | None, limit: int) -> list[ScoredView]:
@@ -25,8 +14,8 @@ def scored(judge: Judge, now: float, kind: str | None, limit: int) -> list[Score
     kinds = [Kind(kind)] if kind else list(Kind)
     views = []
     for k in kinds:
-        rows = set(judge.dossiers[k])
-        for decision in judge.book.active.values():
+        rows = set(judge.cases.dossiers[k])
+        for decision in judge.docket.book.active.values():
             located, row = judge.locate(decision)
             if located is k and row is not None:
                 rows.add(row)
@@ -37,7 +26,7 @@ def scored(judge: Judge, now: float, kind: str | None, limit: int) -> list[Score
 
 def view(judge: Judge, kind: Kind, row: int, now: float) -> ScoredView:
     """Return one entity as shown in a list."""
-    score = score_of(judge, kind, row, now)
+    score = judge.cases.score(kind, row, now)
     table = judge.world.tables[kind]
     at = np.array([row])
     return ScoredView(

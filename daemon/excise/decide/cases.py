@@ -1,0 +1,228 @@
+"""Case files: all evidence by entity, and the scores that entities are judged by.
+
+A client answers for its own evidence and for that of the uses it carries, in the share they have
+of its output. An account answers for its own, for its uses', and for clients that it drives.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from excise.decide.collateral import Collateral, Party, behind
+from excise.decide.guard import parse_network, within
+from excise.decide.ladder import MILDEST, OBSERVE, Ladder
+from excise.decide.score import Dossier, Evidence, Score, weigh
+from excise.features.interner import Rows
+from excise.features.links import OUTPUT
+from excise.features.world import World
+from excise.model.entity import Entity, Kind
+from excise.model.settings import Policy
+from excise.model.step import Finding
+from excise.rules.schema import Rule
+
+Seen = tuple[tuple[str, float, float], ...]
+
+
+class Cases:
+    """Owns the dossiers of all kinds. `hot_use` marks uses whose clients answer for them."""
+
+    def __init__(self, world: World, policy: Policy) -> None:
+        self.world, self.policy = world, policy
+        self.dossiers: dict[Kind, dict[int, Dossier]] = {kind: {} for kind in Kind}
+        self.hot_use = np.zeros(world.tables[Kind.USE].capacity, dtype=bool)
+        self._filed = np.zeros(world.tables[Kind.CLIENT].capacity, dtype=bool)
+
+    # Evidence
+
+    def held(self, kind: Kind) -> Rows:
+        """Return rows that should be forgotten last."""
+        return np.array(list(self.dossiers[kind]), dtype=np.int64)
+
+    def file(self, kind: Kind, row: int, rule: Rule, now: float, seen: Seen) -> Finding | None:
+        """Take note that a rule fired for an entity; return the finding if it is news."""
+        name = self.world.name(kind, row)
+        if exempt(rule, kind, name):
+            return None
+        dossier = self.dossiers[kind].setdefault(row, Dossier())
+        if kind is Kind.CLIENT:
+            self._filed[row] = True
+        before = dossier.evidence.get(rule.id)
+        dossier.evidence[rule.id] = Evidence(rule, now, seen)
+        if before is not None and now - before.fired <= rule.half_life_s:
+            return None
+        return Finding(now, rule.id, Entity(kind, name), rule.weight, seen)
+
+    def has_own(self, client: int) -> bool:
+        """Whether a client has evidence of its own."""
+        return bool(self._filed[client])
+
+    # Scores
+
+    def own_score(self, kind: Kind, row: int, now: float) -> Score:
+        """Score an entity by its own evidence alone."""
+        dossier = self.dossiers[kind].get(row)
+        return weigh([(dossier, 1.0)] if dossier else [], now, self.policy.family_cap)
+
+    def score(self, kind: Kind, row: int, now: float) -> Score:
+        """Score an entity as it is judged."""
+        if kind is Kind.CLIENT:
+            return self.client_score(row, now)
+        if kind is Kind.ACCOUNT:
+            return self.account_score(row, now)
+        return self.own_score(kind, row, now)
+
+    def client_score(self, row: int, now: float) -> Score:
+        """Score a client: its own evidence, and that of the uses it carries."""
+        parts = [(d, 1.0)] if (d := self.dossiers[Kind.CLIENT].get(row)) else []
+        of_uses = self.dossiers[Kind.USE]
+        if of_uses:
+            links = self.world.links.of_client(row)
+            output = self.world.links.sums[links, OUTPUT].tolist()
+            total = sum(output)
+            for use, out in zip(self.world.links.use[links].tolist(), output, strict=True):
+                if use in of_uses:
+                    parts.append((of_uses[use], out / total if total else 1.0))
+        return weigh(parts, now, self.policy.family_cap)
+
+    def account_score(self, row: int, now: float) -> Score:
+        """Score an account: own evidence, its uses', and that of clients it drives."""
+        parts = [(d, 1.0)] if (d := self.dossiers[Kind.ACCOUNT].get(row)) else []
+        uses = self.world.uses_of(row)
+        total = float(self.world.decayed("output_tokens_24h", Kind.ACCOUNT, one(row), now)[0])
+        output = self.world.decayed("output_tokens_24h", Kind.USE, np.array(uses, int), now)
+        for use, out in zip(uses, output.tolist(), strict=True):
+            share = min(1.0, out / total) if total else 1.0
+            if use in self.dossiers[Kind.USE]:
+                parts.append((self.dossiers[Kind.USE][use], share))
+            parts += self.driven(use, total, now)
+        return weigh(parts, now, self.policy.family_cap)
+
+    def driven(self, use: int, account_total: float, now: float) -> list[tuple[Dossier, float]]:
+        """Return dossiers of clients of which a use is a culprit, with their share of it."""
+        links = self.world.links
+        fade = self.world.fade(now)
+        out = []
+        rows = links.of_use(use)
+        for link in rows[self._filed[links.client[rows]]].tolist():
+            client = int(links.client[link])
+            if use in self.collateral(client).culprits:
+                tokens = float(links.sums[link, OUTPUT]) * fade
+                share = min(1.0, tokens / account_total) if account_total else 1.0
+                out.append((self.dossiers[Kind.CLIENT][client], share))
+        return out
+
+    def rung(self, ladder: Ladder, score: Score, now: float) -> int:
+        """Return the rung of a score; experimental evidence can lift it to observe."""
+        if score.refused(now):
+            return ladder.top
+        rung = ladder.rung(score.total, score.families)
+        hinted = score.total + score.hint >= self.policy.observe
+        return max(rung, OBSERVE) if hinted else rung
+
+    # Who stands behind
+
+    def collateral(self, client: int) -> Collateral:
+        """Return who stands behind a client. Shares need no time: all links fade alike."""
+        links = self.world.links.of_client(client)
+        uses = self.world.links.use[links].tolist()
+        output = self.world.links.sums[links, OUTPUT].tolist()
+        known = self.dossiers[Kind.USE]
+        return behind([Party(u, o, u in known) for u, o in zip(uses, output, strict=True)])
+
+    def honest_uses(self, account: int, now: float) -> float:
+        """Return the share of an account's requests through uses that nothing speaks against.
+
+        A stolen key has its owner's use beside the thief's; the owner keeps the account while
+        the thief's clients are met on the network. A use from the guilty ones' own addresses is
+        no owner's: changing the user agent buys nothing.
+        """
+        uses = self.world.uses_of(account)
+        of = {use: set(self.clients_of(use)) for use in uses}
+        bad = {u for u in uses if u in self.dossiers[Kind.USE] or self.driven(u, 1.0, now)}
+        tainted = set().union(*(of[u] for u in bad))
+        honest = [u for u in uses if u not in bad and len(of[u] & tainted) * 2 <= len(of[u])]
+        requests = self.world.decayed("requests_24h", Kind.USE, np.array(uses, int), now)
+        ours = np.isin(np.array(uses, int), np.array(honest, int))
+        total = float(requests.sum())
+        return float(requests[ours].sum()) / total if total else 0.0
+
+    def clients_of(self, use: int) -> list[int]:
+        """Return the clients of a use."""
+        rows = self.world.links.of_use(use)
+        clients: list[int] = self.world.links.client[rows].tolist()
+        return clients
+
+    def warm(self, use: int, ladder: Ladder, now: float) -> bool:
+        """Note whether a use is so hot that its clients answer for it; True if it became so."""
+        before = bool(self.hot_use[use])
+        score = self.own_score(Kind.USE, use, now)
+        self.hot_use[use] = self.rung(ladder, score, now) >= MILDEST
+        return bool(self.hot_use[use]) and not before
+
+    # Housekeeping
+
+    def forgive(self, kind: Kind, row: int) -> None:
+        """Forget the evidence on an entity; on an account also its uses'."""
+        self._drop(kind, row)
+        if kind is Kind.ACCOUNT:
+            for use in self.world.uses_of(row):
+                self._drop(Kind.USE, use)
+
+    def _drop(self, kind: Kind, row: int) -> None:
+        self.dossiers[kind].pop(row, None)
+        if kind is Kind.CLIENT:
+            self._filed[row] = False
+        elif kind is Kind.USE:
+            self.hot_use[row] = False
+
+    def sweep(self, ladder: Ladder, now: float) -> None:
+        """Forget evidence that has faded."""
+        for kind, dossiers in self.dossiers.items():
+            for row in [r for r, d in dossiers.items() if d.prune(now)]:
+                self._drop(kind, row)
+        for use in np.flatnonzero(self.hot_use).tolist():
+            self.warm(use, ladder, now)
+
+    def forget_rows(self, kind: Kind, rows: Rows) -> None:
+        """Drop dossiers of rows that the world has forgotten."""
+        for row in rows.tolist():
+            self._drop(kind, row)
+
+    def keep_rules(self, rules: dict[str, Rule]) -> None:
+        """Drop evidence of rules that are gone; the rest is weighed by the new rules."""
+        for dossier in (d for kind in self.dossiers.values() for d in kind.values()):
+            dossier.evidence = {
+                i: replace(e, rule=rules[i]) for i, e in dossier.evidence.items() if i in rules
+            }
+
+    def step_back(self, seconds: float) -> None:
+        """Follow a clock that was set back."""
+        for dossier in (d for kind in self.dossiers.values() for d in kind.values()):
+            dossier.evidence = {
+                i: replace(e, fired=e.fired - seconds) for i, e in dossier.evidence.items()
+            }
+
+    def reindex(self, ladder: Ladder, now: float) -> None:
+        """Find out anew which clients have evidence and which uses are hot."""
+        self._filed[:] = False
+        self._filed[list(self.dossiers[Kind.CLIENT])] = True
+        for use in self.dossiers[Kind.USE]:
+            self.warm(use, ladder, now)
+
+
+def exempt(rule: Rule, kind: Kind, name: str) -> bool:
+    """Whether an exception of a rule names the entity, itself or by a network around it."""
+    names = {n for e in rule.exceptions for n in e.names}
+    if not names:
+        return False
+    if name in names or kind not in (Kind.CLIENT, Kind.SUBNET):
+        return name in names
+    network = parse_network(name)
+    return any(within(network, parse_network(n)) for n in names if ":" in n or n[:1].isdigit())
+
+
+def one(row: int) -> Rows:
+    """Return a single row as an array."""
+    return np.array([row], dtype=np.int64)

@@ -1,0 +1,184 @@
+"""The docket: puts verdicts into the book, a rung and a dwell at a time, within all bounds.
+
+Holds what every decision must pass: the guard (never-block and allowlist), the governor, the
+posture, and the clock of timers by which decisions climb and lapse.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import replace
+
+import numpy as np
+
+from excise.decide.book import Book, Verdict
+from excise.decide.governor import Brake
+from excise.decide.guard import Guard, parse_network
+from excise.decide.ladder import MILDEST, Ladder
+from excise.features.world import World
+from excise.model.decision import Decision, Op, Origin, Plane, Posture
+from excise.model.entity import Kind
+from excise.model.settings import Settings
+from excise.model.step import Alarm, Effect
+
+
+class Docket:
+    """Owns the book, the timers, and the effects that wait to be taken."""
+
+    def __init__(self, settings: Settings, world: World) -> None:
+        self.settings, self.world = settings, world
+        self.posture = settings.posture
+        self.ladder = Ladder(settings.policy, settings.tiers)
+        self.book = Book(self.ladder)
+        self.guard = Guard(settings.never_block, settings.trusted_proxies)
+        self.brake = Brake(settings.governor)
+        self._timers: list[tuple[float, int, Plane, str]] = []
+        self._serial = 0
+        self._out: list[Effect] = []
+
+    @property
+    def effective(self) -> Posture:
+        """The posture in force: observe while the governor is tripped."""
+        return Posture.OBSERVE if self.brake.tripped else self.posture
+
+    def emit(self, effect: Effect) -> None:
+        """Put something among the effects."""
+        self._out.append(effect)
+
+    def drain(self) -> list[Effect]:
+        """Return and forget what was decided since the last call."""
+        out, self._out = self._out, []
+        return out
+
+    # Verdicts
+
+    def apply(self, plane: Plane, target: str, verdict: Verdict, now: float) -> None:
+        """Bring the decision on a target to a verdict, one rung and one dwell at a time."""
+        old = self.book.get(plane, target)
+        if old is not None and old.origin is Origin.OPERATOR:
+            return
+        if plane is Plane.NETWORK and self.guard.covering(parse_network(target), now):
+            return
+        if old is None:
+            self._climb(plane, target, verdict, min(verdict.rung, MILDEST), now)
+        elif verdict.rung > old.wanted:
+            ready = old.since + (self.settings.policy.dwell_s if old.wanted >= MILDEST else 0.0)
+            if now < ready:
+                self.remind(ready, plane, target)
+            else:
+                rung = verdict.rung if old.wanted >= MILDEST else MILDEST
+                self._climb(plane, target, verdict, rung, now)
+        elif self._wants_renewal(old, verdict, now):
+            self._set(plane, target, replace(verdict, rung=old.wanted), now)
+
+    def _climb(self, plane: Plane, target: str, verdict: Verdict, rung: int, now: float) -> None:
+        self._set(plane, target, replace(verdict, rung=rung), now)
+        if verdict.rung > rung:
+            self.remind(now + self.settings.policy.dwell_s, plane, target)
+
+    def _wants_renewal(self, old: Decision, verdict: Verdict, now: float) -> bool:
+        return old.until - now < self.half_life_s(old) and verdict.score >= self.least(old)
+
+    def half_life_s(self, decision: Decision) -> float:
+        """Return half the time to live of a decision: with less left, it may be renewed."""
+        return self.ladder.ttl_s(decision.wanted, decision.strikes) / 2
+
+    def least(self, decision: Decision) -> float:
+        """Return the score that keeps a decision: lower than the one that makes it."""
+        return self.settings.policy.keep * self.ladder.threshold(decision.wanted)
+
+    def keep(self, decision: Decision, now: float) -> None:
+        """Renew a decision as it is."""
+        verdict = Verdict(decision.wanted, decision.score, decision.rules, decision.reason)
+        self._set(decision.plane, decision.target, verdict, now)
+
+    def _set(self, plane: Plane, target: str, verdict: Verdict, now: float) -> None:
+        old = self.book.get(plane, target)
+        fresh = verdict.rung >= MILDEST and (old is None or not old.enforcing)
+        if fresh and self.effective is not Posture.OBSERVE:
+            if why := self.brake.check(now, *self._active_clients(now)):
+                self._trip(why, now)
+            else:
+                self.brake.count(now)
+        event = self.book.set(plane, target, verdict, self.effective, now)
+        self.remind(event.decision.until, plane, target)
+        self.emit(event)
+
+    def place(self, plane: Plane, target: str, verdict: Verdict, now: float, ttl_s: float) -> None:
+        """Put the operator's decision in force, whatever the score and the posture say."""
+        event = self.book.set(
+            plane, target, verdict, Posture.ENFORCE, now, origin=Origin.OPERATOR, ttl_s=ttl_s
+        )
+        self.remind(event.decision.until, plane, target)
+        self.emit(event)
+
+    def end(self, decision: Decision, op: Op, now: float) -> None:
+        """End a decision."""
+        self.emit(self.book.end((decision.plane, decision.target), op, now))
+
+    # Bounds
+
+    def _trip(self, why: str, now: float) -> None:
+        text = f"{why}; enforcement is suspended until an operator sets the posture again"
+        self.emit(Alarm(now, "governor-tripped", text))
+        self._repose(now)
+
+    def set_posture(self, posture: Posture, now: float) -> None:
+        """Change the posture and rearm the governor."""
+        self.posture = posture
+        self.brake.rearm()
+        self._repose(now)
+
+    def _repose(self, now: float) -> None:
+        for event in self.book.repose(self.effective, now):
+            self.emit(event)
+
+    def _active_clients(self, now: float) -> tuple[int, int]:
+        """Return how many clients active within the hour are enforced, and how many there are."""
+        last = self.world.tables[Kind.CLIENT].last
+        since = now - 3600.0
+        enforced = 0
+        for decision in self.book.active.values():
+            if decision.plane is Plane.NETWORK and decision.enforcing:
+                row = self.world.clients.rows.get(decision.target)
+                enforced += row is not None and bool(last[row] > since)
+        return enforced, int(np.count_nonzero(last > since))
+
+    def configure(self, settings: Settings) -> None:
+        """Take over changed settings; active decisions keep their rung."""
+        self.settings = settings
+        self.ladder = self.book.ladder = Ladder(settings.policy, settings.tiers)
+        self.brake.limits = settings.governor
+        self.guard.configure(settings.never_block, settings.trusted_proxies)
+
+    # Timers
+
+    def remind(self, at: float, plane: Plane, target: str) -> None:
+        """Come back to a target at a time."""
+        self._serial += 1
+        heapq.heappush(self._timers, (at, self._serial, plane, target))
+
+    def next_timer(self) -> float:
+        """Return when the next timer is due, infinity if none is."""
+        return self._timers[0][0] if self._timers else float("inf")
+
+    def take_timer(self) -> tuple[float, Decision | None]:
+        """Take the timer that is due first; None if its decision is gone."""
+        at, _, plane, target = heapq.heappop(self._timers)
+        return at, self.book.get(plane, target)
+
+    def adopt(self, decisions: list[Decision], strikes: dict[tuple[str, str], int]) -> None:
+        """Replace all decisions by stored ones."""
+        self.book.adopt(decisions, strikes)
+        self._timers.clear()
+        self._out.clear()
+        for decision in sorted(decisions, key=lambda d: (d.plane, d.target)):
+            self.remind(decision.until, decision.plane, decision.target)
+            if decision.origin is Origin.RULES and MILDEST <= decision.wanted < self.ladder.top:
+                at = decision.since + self.settings.policy.dwell_s
+                self.remind(at, decision.plane, decision.target)
+
+    def step_back(self, seconds: float) -> None:
+        """Follow a clock that was set back."""
+        self.book.step_back(seconds)
+        self._timers = [(at - seconds, n, p, t) for at, n, p, t in self._timers]

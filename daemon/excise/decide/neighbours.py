@@ -1,0 +1,125 @@
+"""Neighbours: guilty clients by prefix, subnets whose members act alike, and who else lives there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from excise.decide.cases import Cases
+from excise.decide.prefixes import Guilty, Prefix, cut
+from excise.decide.score import Score
+from excise.features.world import World
+from excise.model.entity import Kind
+from excise.model.settings import Governor, Policy
+
+ACTIVE_S = 86_400.0
+#: members of a subnet whose typical answer is within this many octaves of the subnet's act alike
+ALIKE_OCTAVES = 1.5
+#: a prefix's score and honest share are kept this long: a walk brings a member a second
+KEPT_S = 60.0
+MEMBERS_READ = 64
+
+
+class Neighbours:
+    """Owns guilt by prefix."""
+
+    def __init__(self, world: World, cases: Cases, policy: Policy, limits: Governor) -> None:
+        self.world, self.cases = world, cases
+        self.policy, self.limits = policy, limits
+        self.guilty = Guilty()
+        self._scores: dict[Prefix, tuple[float, Score]] = {}
+        self._honest: dict[Prefix, tuple[float, float]] = {}
+
+    def add(self, client: int) -> None:
+        """Count a client as guilty."""
+        self.guilty.add(*self._where(client), self.limits)
+
+    def discard(self, client: int) -> None:
+        """Count it no more."""
+        self.guilty.discard(*self._where(client), self.limits)
+
+    def around(self, client: int) -> list[Prefix]:
+        """Return the prefixes around a client that could be decided on, narrow to wide."""
+        version, bits = self._where(client)
+        return [cut(version, bits, n) for n in self.guilty.lengths(version, self.limits)]
+
+    def narrowest(self, client: int, now: float) -> Prefix | None:
+        """Return the narrowest prefix that explains a client's guilty neighbours, if one does."""
+        version, bits = self._where(client)
+        return self.guilty.narrowest(
+            version, bits, self.policy, self.limits, lambda p: self.honest(p, now)
+        )
+
+    def _where(self, client: int) -> tuple[int, int]:
+        return int(self.world.version[client]), int(self.world.network[client])
+
+    def clear_caches(self) -> None:
+        """Forget kept scores and shares."""
+        self._scores.clear()
+        self._honest.clear()
+
+    def score(self, prefix: Prefix, now: float) -> Score:
+        """Score a prefix as the mean of its guilty members (the first `MEMBERS_READ` of them)."""
+        at, kept = self._scores.get(prefix, (0.0, Score({}, ())))
+        if now - at >= KEPT_S or not kept.points:
+            kept = self._mean_score(prefix, now)
+            self._scores[prefix] = now, kept
+        return kept
+
+    def _mean_score(self, prefix: Prefix, now: float) -> Score:
+        scores = []
+        for bits in sorted(self.guilty.members.get(prefix, ()))[:MEMBERS_READ]:
+            name = Prefix(prefix.version, bits, 32 if prefix.version == 4 else 64).text
+            row = self.world.clients.rows.get(name)
+            if row is not None:
+                scores.append(self.cases.client_score(row, now))
+        if not scores:
+            return Score({}, ())
+        families = sorted({f for s in scores for f in s.points})
+        mean = {f: sum(s.points.get(f, 0.0) for s in scores) / len(scores) for f in families}
+        return replace(max(scores, key=lambda s: s.total), points=mean, hint=0.0)
+
+    def honest(self, prefix: Prefix, now: float) -> float:
+        """Return the share of a prefix's clients, or of its output, that is not guilty."""
+        at, kept = self._honest.get(prefix, (0.0, 1.0))
+        if now - at >= KEPT_S:
+            kept = self._count_honest(prefix, now)
+            self._honest[prefix] = now, kept
+        return kept
+
+    def _count_honest(self, prefix: Prefix, now: float) -> float:
+        world = self.world
+        shift = np.uint64((32 if prefix.version == 4 else 64) - prefix.length)
+        inside = (world.version == prefix.version) & (
+            world.network >> shift == np.uint64(prefix.bits) >> shift
+        )
+        rows = np.flatnonzero(inside & (world.tables[Kind.CLIENT].last > now - ACTIVE_S))
+        if not len(rows):
+            return 0.0
+        members = np.fromiter(self.guilty.members[prefix], dtype=np.uint64)
+        honest = ~np.isin(world.network[rows], members)
+        output = world.decayed("output_tokens_24h", Kind.CLIENT, rows, now)
+        total = float(output.sum())
+        tokens = float(output[honest].sum()) / total if total else 0.0
+        return max(float(honest.mean()), tokens)
+
+    def alike(self, subnet: int, now: float) -> tuple[int, float]:
+        """Return how many members of a subnet act like its bulk, and the share that does not.
+
+        The share is the worse of members and output tokens.
+        """
+        world = self.world
+        last = world.tables[Kind.CLIENT].last
+        inside = (world.near == subnet) | (world.wide == subnet)
+        members = np.flatnonzero(inside & (last > now - ACTIVE_S))
+        n = np.maximum(world.decayed("llm_requests_24h", Kind.CLIENT, members, now), 1e-9)
+        typical = world.decayed("log_output", Kind.CLIENT, members, now) / n
+        output = world.decayed("output_tokens_24h", Kind.CLIENT, members, now)
+        total = float(output.sum())
+        if not total:
+            return 0, 1.0
+        whole = float(np.average(typical, weights=output))
+        alike = (np.abs(typical - whole) <= ALIKE_OCTAVES) & (n > 1e-6)
+        tokens = float(output[~alike].sum()) / total
+        return int(alike.sum()), max(1.0 - float(alike.mean()), tokens)
