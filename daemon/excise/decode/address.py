@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from ipaddress import IPv6Address, ip_address
+from typing import cast
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _V4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
@@ -65,7 +66,9 @@ class Addresses:
             known = self._known[text] = canonical(text)
         return known
 
-    def canonical_all(self, texts: Iterable[str]) -> list[str]:
+    def canonical_all(self, texts: Sequence[str]) -> list[str]:
         """Return `canonical` of each, in order."""
-        get = self._known.get
-        return [get(text) or self.canonical(text) for text in texts]
+        found = list(map(self._known.get, texts))
+        if None in found:
+            return list(map(self.canonical, texts))
+        return cast("list[str]", found)

@@ -82,8 +82,11 @@ def _to_int(name: str, value: object) -> int:
         return int(value)
     if isinstance(value, str) and _INTEGER.fullmatch(value):
         return int(value.partition(".")[0])
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise LineRejectedError(f"range:{name}")
+        if value.is_integer():
+            return int(value)
     raise LineRejectedError(f"type:{name}")
 
 

@@ -38,8 +38,15 @@ def _parse(line: bytes) -> object:
 
 
 def _parse_mended(line: bytes) -> object:
+    mended = _mended(line)
     try:
-        return _parse(_mended(line))
+        return _parse(mended)
+    except ValueError:
+        pass
+    try:  # knows NaN, Infinity and 1e999, which then fail the bounds of their field only
+        return json.loads(mended)
+    except RecursionError:
+        raise LineRejectedError("depth") from None
     except ValueError:
         raise LineRejectedError(_why_malformed(line)) from None
 
