@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from ipaddress import ip_address, ip_network
-from itertools import islice
 from typing import TypeVar
 
 from excise.model.decision import Action, Decision, DecisionEvent, Op, Plane
@@ -44,8 +43,10 @@ class Covering:
         self._hosts: dict[str, Cover] = {}
         self._prefixes: dict[tuple[int, int], dict[int, Cover]] = {}
         self._accounts: dict[str, Cover] = {}
+        self._placed: dict[tuple[Plane, str], Cover] = {}
         self._covers: dict[tuple[str, Action], Cover] = {}
         self._memo: dict[str, Cover | None] = {}
+        self._numbers: dict[str, tuple[int, int]] = {}
         self._pairs = 0
 
     def covers(self) -> Iterable[Cover]:
@@ -62,17 +63,20 @@ class Covering:
             if cover is None:
                 cover = self._covers[key] = Cover(decision)
             cover.renew(decision)
-        self._put(decision.plane, decision.target, cover)
+        where = (decision.plane, decision.target)
+        if self._placed.get(where) is not cover:
+            _put(self._placed, where, cover)
+            self._put(decision.plane, decision.target, cover)
 
     def follow(self, records: Sequence[Record], begin: int, ts: float) -> int:
         """Charge records from `begin` on that came before `ts`; return where that ends."""
         hosts, accounts, memo = self._hosts, self._accounts, self._memo
-        prefixed, at = bool(self._prefixes), begin
-        for record in islice(records, begin, None):
+        prefixed = bool(self._prefixes)
+        for at in range(begin, len(records)):
+            record = records[at]
             now = record.ts
             if now >= ts:
-                break
-            at += 1
+                return at
             client = record.client
             found = hosts.get(client)
             if prefixed and (found is None or not found.stops):
@@ -85,7 +89,7 @@ class Covering:
                     found = account
             if found is not None and found.until > now:
                 self._charge(record, found)
-        return at
+        return len(records)
 
     def _charge(self, record: Record, cover: Cover) -> None:
         key = (record.client, record.account)
@@ -118,11 +122,10 @@ class Covering:
 
     def _widest(self, client: str) -> Cover | None:
         """Return the strictest cover wider than an address, and remember it."""
-        address = ip_address(client)
-        number = int(address)
+        version, number = self._numbers.get(client) or self._parse(client)
         found: Cover | None = None
-        for (version, host_bits), prefixes in self._prefixes.items():
-            if version == address.version:
+        for (of_version, host_bits), prefixes in self._prefixes.items():
+            if version == of_version:
                 wider = prefixes.get(number >> host_bits)
                 if wider is not None and (found is None or wider.stops):
                     found = wider
@@ -130,6 +133,13 @@ class Covering:
             self._memo.clear()
         self._memo[client] = found
         return found
+
+    def _parse(self, client: str) -> tuple[int, int]:
+        if len(self._numbers) >= MAX_MEMO:
+            self._numbers.clear()
+        address = ip_address(client)
+        self._numbers[client] = parsed = (address.version, int(address))
+        return parsed
 
 
 def _put(table: dict[K, Cover], key: K, cover: Cover | None) -> None:
