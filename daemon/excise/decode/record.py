@@ -26,6 +26,9 @@ BATCH = 128
 #: lines of a chunk that are looked at for unknown fields
 EXAMINED = 16
 
+#: fields whose `"-"` the strict path sees as text; in other fields it goes no further
+_TEXTS = tuple(f.name for f in msgspec.structs.fields(Record) if f.type is str)
+
 _client = attrgetter("client")
 _peer = attrgetter("peer")
 _account = attrgetter("account")
@@ -79,7 +82,10 @@ class RecordDecoder:
         return Decoded(tally.records, tally.rejects, unknown)
 
     def _try_strict(self, lines: Sequence[bytes]) -> list[Record] | None:
-        """Return the records of lines that are all as they should be, else None."""
+        """Return the records of lines that are all as they should be, else None.
+
+        Records are frozen for everybody else; nobody has seen these yet.
+        """
         blob = b"\n".join(lines)
         if _odd(blob, lines):
             return None
@@ -89,13 +95,14 @@ class RecordDecoder:
             return None
         if _repeats_keys(blob, records) or not _all_hex(records):
             return None
+        if b'"-"' in blob:
+            for line, record in zip(lines, records, strict=True):
+                if b'"-"' in line:
+                    _forget_dashes(record)
         return records if self._settle_addresses(records) else None
 
     def _settle_addresses(self, records: list[Record]) -> bool:
-        """Give addresses their canonical text; False if one is none.
-
-        The records are frozen for everybody else; nobody has seen them yet.
-        """
+        """Give addresses their canonical text; False if one is none."""
         clients = list(map(_client, records))
         canonical = self._addresses.canonical_all(clients)
         peers = list(map(_peer, records))
@@ -135,14 +142,20 @@ class RecordDecoder:
         return found * len(lines) // (len(examined) or 1)
 
 
+def _forget_dashes(record: Record) -> None:
+    """Make text that is `"-"` not known."""
+    for name in _TEXTS:
+        if getattr(record, name) == "-":
+            force_setattr(record, name, "")
+
+
 def _odd(blob: bytes, lines: Sequence[bytes]) -> bool:
     """Whether bytes say what decoded values would no longer say.
 
-    That is `"-"` for "not known", keys spelled with escapes, and broken UTF-8 in what is skipped.
+    That is keys spelled with escapes, and broken UTF-8 in what is skipped.
     """
     return (
         (len(blob) > MAX_LINE_BYTES and max(map(len, lines)) > MAX_LINE_BYTES)
-        or b'"-"' in blob
         or not blob.isascii()
         or (b"\\" in blob and b"\\u" in blob)
     )
