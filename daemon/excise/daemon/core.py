@@ -28,8 +28,9 @@ from excise.rules.schema import Rulebook
 from excise.store.snapshot import Snapshot
 from excise.store.store import PostureChoice
 
-#: most records in one step; between steps the loop serves the API
-STEP_RECORDS = 4_096
+#: records in one step, and the time that a step should take: between steps the API is served
+LEAST_RECORDS, MOST_RECORDS = 64, 4_096
+STEP_S = 0.02
 #: the engine moved the decisions' times silently: the store has to be told all of them
 CLOCK_JUMPED = "clock-jumped"
 #: a restart must not rearm the governor: it has to be in the snapshot
@@ -52,6 +53,7 @@ class Core:
     log: Log
     config: Config
     roll: Roll
+    step_records: int = LEAST_RECORDS
     processed: dict[str, str] = field(default_factory=dict)
     intake: asyncio.Lock = field(default_factory=asyncio.Lock)
     worth_keeping: asyncio.Event = field(default_factory=asyncio.Event)
@@ -159,10 +161,21 @@ class Core:
         self.ledger.put(Entry([alarm]), self.engine.clock)
 
     async def _observe(self, records: Sequence[Record], effects: list[Effect]) -> None:
-        for start in range(0, len(records), STEP_RECORDS):
-            if start:
+        done = 0
+        while done < len(records):
+            if done:
                 await asyncio.sleep(0)
-            effects += self._step([Observed(records[start : start + STEP_RECORDS])], None)
+            part = records[done : done + self.step_records]
+            begun_s = self.time.clock.monotonic()
+            effects += self._step([Observed(part)], None)
+            self._pace(len(part), self.time.clock.monotonic() - begun_s)
+            done += len(part)
+
+    def _pace(self, count: int, took_s: float) -> None:
+        """Fit the size of the next step to how long this one took."""
+        fitting = int(count * STEP_S / max(took_s, 1e-6))
+        if count == self.step_records or fitting < count:
+            self.step_records = max(LEAST_RECORDS, min(fitting, MOST_RECORDS))
 
     def _step(self, inputs: Sequence[Input], now: float | None) -> list[Effect]:
         effects = self.engine.step(inputs, now)

@@ -26,7 +26,9 @@ def test_what_a_chunk_led_to_is_stored_with_its_cursor(core, fake_store, request
 
 
 def test_a_long_chunk_lets_others_in_but_nobody_steps_between(core, requests, monkeypatch):
-    monkeypatch.setattr(module, "STEP_RECORDS", 2)
+    monkeypatch.setattr(module, "MOST_RECORDS", 2)
+    monkeypatch.setattr(module, "LEAST_RECORDS", 1)
+    core.step_records = 2
     order = []
 
     async def reader():
@@ -54,7 +56,9 @@ def test_a_long_chunk_lets_others_in_but_nobody_steps_between(core, requests, mo
 
 
 def test_cutting_a_chunk_into_steps_changes_no_decision(core, fake_store, requests, monkeypatch):
-    monkeypatch.setattr(module, "STEP_RECORDS", 1)
+    monkeypatch.setattr(module, "MOST_RECORDS", 1)
+    monkeypatch.setattr(module, "LEAST_RECORDS", 1)
+    core.step_records = 1
 
     async def story():
         await core.feed("file:a", requests(8), "7")
@@ -66,8 +70,20 @@ def test_cutting_a_chunk_into_steps_changes_no_decision(core, fake_store, reques
     assert len(batch.events) >= 2
 
 
+@pytest.mark.parametrize(
+    ("count", "took_s", "expected"),
+    [(64, 0.001, 1280), (64, 0.00001, 4096), (64, 1.0, 64), (10, 0.001, 64), (10, 0.04, 64)],
+)
+def test_a_step_takes_about_as_long_as_it_may(core, count, took_s, expected):
+    core._pace(count, took_s)
+
+    assert core.step_records == expected
+
+
 def test_a_chunk_cut_short_by_the_end_is_left_for_the_next_start(core, requests, monkeypatch):
-    monkeypatch.setattr(module, "STEP_RECORDS", 1)
+    monkeypatch.setattr(module, "MOST_RECORDS", 1)
+    monkeypatch.setattr(module, "LEAST_RECORDS", 1)
+    core.step_records = 1
 
     async def story():
         async with asyncio.TaskGroup() as group:

@@ -82,8 +82,8 @@ def test_ticks_between_records_change_no_decision(rulebook, records):
     expected = said(whole.step([Observed(records)]))
 
     ticked, effects = Engine(SETTINGS, rulebook), []
-    for at in range(0, len(records), 7):
-        effects += ticked.step([Observed(records[at : at + 7])])
+    for at in range(0, len(records), 30):
+        effects += ticked.step([Observed(records[at : at + 30])])
         effects += ticked.step([Tick()], ticked.clock + 2.0)
 
     assert expected == said(effects)

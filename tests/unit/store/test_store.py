@@ -129,7 +129,7 @@ def test_the_past_is_bounded_by_age_and_by_number(store):
         batch(*((n, DecisionEvent(100.0 * n, Op.LIFT, d)) for n, d in enumerate(ended, 1)))
     )
 
-    store.prune(650.0, Retention(age_s=500.0, decisions=3, events=4))
+    store.prune(650.0, Retention(age_s=500.0, strikes_s=500.0, decisions=3, events=4))
 
     rows = store._db.execute("SELECT id FROM decisions ORDER BY id").fetchall()
     assert rows == [("d3",), ("d4",), ("d5",)]
