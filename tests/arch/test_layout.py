@@ -1,0 +1,157 @@
+"""The tree keeps its shape: tests mirror the package, and files stay readable."""
+
+#: packages whose tests live under another name
+ELSEWHERE = {"daemon": "app"}
+BY_REPLAY = "whole engine: rules' own tests, tests/unit/test_replay.py, tests/fault"
+BY_RUN = "wiring: tests/unit/app/test_run.py starts the daemon as a process"
+BY_TABLE = "values without behaviour: whoever uses them tests them"
+BY_VERBS = "verbs are tested as people use them: tests/unit/cli/test_{acting,reading,main}.py"
+BY_NETNS = "only the kernel can say: tests/netns"
+#: modules without a test file of their name, and what holds them to their promises instead
+EXCEPTIONS = {
+    "__main__": BY_RUN,
+    "app": BY_RUN,
+    "api/ask": "tests/unit/api/test_decisions.py asks through it",
+    "api/control": "a protocol",
+    "api/exposition": "tests/unit/api/test_metrics.py reads what it writes",
+    "api/openapi": "tests/unit/api/test_routes.py compares it with the routes",
+    "api/problem": "tests/unit/api/test_docs.py and every refused request",
+    "api/route": "tests/unit/api/test_routes.py",
+    "api/server": "tests/unit/api/conftest.py serves every test with it",
+    "api/tally": "tests/unit/api/test_metrics.py",
+    "api/wire": BY_TABLE,
+    "cli/allow": BY_VERBS,
+    "cli/campaigns": BY_VERBS,
+    "cli/check": "tests/unit/cli/test_check_and_replay.py",
+    "cli/client": BY_VERBS,
+    "cli/decisions": BY_VERBS,
+    "cli/disallow": BY_VERBS,
+    "cli/drop": BY_VERBS,
+    "cli/events": BY_VERBS,
+    "cli/explain": BY_VERBS,
+    "cli/lift": BY_VERBS,
+    "cli/options": BY_VERBS,
+    "cli/posture": BY_VERBS,
+    "cli/reload": BY_VERBS,
+    "cli/replay": "tests/unit/cli/test_check_and_replay.py",
+    "cli/replayed": "tests/unit/cli/test_check_and_replay.py, README.md by tests/arch",
+    "cli/run": BY_RUN,
+    "cli/sources": BY_VERBS,
+    "cli/status": BY_VERBS,
+    "cli/text": BY_VERBS,
+    "cli/throttle": BY_VERBS,
+    "cli/top": BY_VERBS,
+    "config/files": "tests/unit/test_config.py",
+    "config/parse": "tests/unit/test_config.py",
+    "config/values": "tests/unit/test_config.py",
+    "daemon/house": BY_RUN,
+    "daemon/kernel": "tests/unit/app/test_run.py and test_lift.py",
+    "daemon/readers": "tests/unit/app/test_restore.py reads with them",
+    "decide/agenda": BY_REPLAY,
+    "decide/book": BY_REPLAY,
+    "decide/cases": BY_REPLAY,
+    "decide/collateral": BY_REPLAY,
+    "decide/docket": BY_REPLAY,
+    "decide/explain": BY_REPLAY,
+    "decide/governor": BY_REPLAY,
+    "decide/guard": BY_REPLAY,
+    "decide/judge": BY_REPLAY,
+    "decide/ladder": BY_REPLAY,
+    "decide/memory": BY_REPLAY,
+    "decide/neighbours": BY_REPLAY,
+    "decide/operate": BY_REPLAY,
+    "decide/prefixes": BY_REPLAY,
+    "decide/score": BY_REPLAY,
+    "decide/show": BY_REPLAY,
+    "decide/words": BY_REPLAY,
+    "decode/base": "tests/property/test_decode.py",
+    "decode/fields": "tests/samples and tests/property/test_decode.py",
+    "decode/jsonline": "tests/samples and tests/property/test_decode.py",
+    "decode/nginx_combined": "tests/samples/nginx.log",
+    "decode/nginx_json": "tests/samples/nginx-json.log",
+    "decode/request": "tests/samples",
+    "enforce/base": "a protocol",
+    "enforce/nft_reader": BY_NETNS,
+    "engine": BY_REPLAY,
+    "errors": BY_TABLE,
+    "features/batch": BY_REPLAY,
+    "features/clock": BY_REPLAY,
+    "features/interner": BY_REPLAY,
+    "features/links": BY_REPLAY,
+    "features/population": BY_REPLAY,
+    "features/sketch": BY_REPLAY,
+    "features/state": BY_REPLAY,
+    "features/table": "tests/unit/test_docs.py compares it with docs/rules.md",
+    "features/values": BY_REPLAY,
+    "features/world": BY_REPLAY,
+    "model/decision": BY_TABLE,
+    "model/document": "tests/unit/test_config.py and tests/unit/rules/test_parse.py",
+    "model/entity": BY_TABLE,
+    "model/record": "tests/unit/decode",
+    "model/settings": BY_TABLE,
+    "model/step": BY_TABLE,
+    "model/view": BY_TABLE,
+    "replay/accounting": "tests/unit/test_replay.py",
+    "replay/covering": "tests/unit/test_replay.py",
+    "replay/run": "tests/unit/test_replay.py",
+    "replay/summary": "tests/unit/test_replay.py",
+    "rules/compile": "rules' own tests",
+    "rules/schema": BY_TABLE,
+    "sources/base": "tests/unit/sources/test_file_tail.py",
+    "sources/inotify": "tests/unit/sources/test_file_tail.py",
+    "sources/log_file": "tests/unit/sources/test_file_tail.py and tests/fault/test_rotation.py",
+}
+MOST_LINES = 400
+#: files that are longer, and why that is bearable
+LONG = {
+    "daemon/excise/engine.py": "a step's order, told in one place",
+    "daemon/excise/features/world.py": "what spans all tables: rows of a record, time, forgetting",
+}
+
+
+def modules(checkout):
+    """Return the name of every module of the package: `area/module`."""
+    package = checkout / "daemon" / "excise"
+    paths = (p for p in package.rglob("*.py") if p.name != "__init__.py")
+    return {p.relative_to(package).with_suffix("").as_posix() for p in paths}
+
+
+def mirror(checkout, module):
+    """Return the test file that a module should have."""
+    area, _, name = module.rpartition("/")
+    return checkout / "tests" / "unit" / ELSEWHERE.get(area, area) / f"test_{name}.py"
+
+
+def test_every_module_has_its_test_file_or_says_what_tests_it(checkout):
+    alone = {m for m in modules(checkout) if not mirror(checkout, m).exists()}
+
+    assert set() == alone - set(EXCEPTIONS)
+
+
+def test_no_exception_is_made_for_a_module_that_is_gone(checkout):
+    assert set() == set(EXCEPTIONS) - modules(checkout)
+
+
+def test_no_file_of_the_package_is_too_long_to_read_but_those_named(checkout):
+    files = (checkout / "daemon").rglob("*.py")
+    lengths = {f.relative_to(checkout).as_posix(): len(f.read_text().splitlines()) for f in files}
+
+    assert {} == {f: n for f, n in lengths.items() if n > MOST_LINES and f not in LONG}
+    assert set() == {f for f in LONG if lengths.get(f, 0) <= MOST_LINES}
+
+
+def test_catching_everything_happens_in_one_place(checkout):
+    package = checkout / "daemon" / "excise"
+    found = {p.name for p in package.rglob("*.py") if "except Exception" in p.read_text()}
+
+    assert {"supervise.py"} == found
+
+
+def test_contributing_names_every_package_and_directory(checkout):
+    text = (checkout / "CONTRIBUTING.md").read_text()
+    packages = [p.parent for p in (checkout / "daemon" / "excise").glob("*/__init__.py")]
+    tests = [p for p in (checkout / "tests").iterdir() if p.is_dir() and p.name != "__pycache__"]
+    tops = [checkout / name for name in ("rules", "gateways", "systemd", "demo", "docs", "etc")]
+    named = [p.relative_to(checkout).as_posix() for p in [*packages, *tests, *tops]]
+
+    assert [] == [name for name in named if f"`{name}`" not in text]
