@@ -21,9 +21,11 @@ from excise.decide.operate import Operator
 from excise.decide.show import scored
 from excise.features.batch import Batch, columns
 from excise.features.clock import EventClock
+from excise.features.interner import Rows
 from excise.features.population import REFRESH_S, Baselines, Wish
+from excise.features.state import Column
 from excise.features.values import View
-from excise.features.world import Piece, World
+from excise.features.world import ALWAYS_EXACT, Piece, Span, World
 from excise.model.decision import Decision, Posture
 from excise.model.entity import Kind
 from excise.model.record import Record
@@ -145,7 +147,8 @@ class Engine:
                 self._run_timers(float(whole_clock[at]), None, 0)
                 self._advance(float(whole_clock[at]))
             upto = int(np.searchsorted(whole_clock[at:end], self._grid)) + at
-            piece = self.world.take(batch, whole_ts, whole_clock, at, min(upto, at + PIECE))
+            span = Span(whole_ts, whole_clock, at, min(upto, at + PIECE))
+            piece = self.world.take(batch, span)
             if piece is not None:
                 self._work(piece)
                 at += len(piece)
@@ -166,7 +169,7 @@ class Engine:
             kind: View(
                 self.world.tables[kind],
                 moment,
-                piece.weights[piece.wide_at] if kind is Kind.SUBNET else piece.weights,
+                piece.weights[piece.subnet_at] if kind is Kind.SUBNET else piece.weights,
             )
             for kind, moment in piece.moments.items()
             if kind in self._compiled.by_kind
@@ -194,21 +197,21 @@ class Engine:
             view = views.get(kind)
             if view is None:
                 continue
-            clock = piece.clock[piece.wide_at] if kind is Kind.SUBNET else piece.clock
+            clock = piece.clock[piece.subnet_at] if kind is Kind.SUBNET else piece.clock
             for r, rule in enumerate(self._compiled.by_kind[kind]):
                 mask = fires(rule, view, self.baselines)
                 if not mask.any():
                     continue
-                mask &= clock >= self._fired[kind][view.rows, r] + refire_s(rule)
                 at = np.flatnonzero(mask)
-                record = piece.wide_at[at] if kind is Kind.SUBNET else at
+                at = thin(at, view.rows[at], clock[at], self._fired[kind][:, r], refire_s(rule))
+                record = piece.subnet_at[at] if kind is Kind.SUBNET else at
                 for i, j in zip(record.tolist(), at.tolist(), strict=True):
                     yield Item(i, k, r, j)
 
     def _inheriting(self, piece: Piece, begin: int, hot: np.ndarray) -> Iterable[Item]:
         """Yield records from `begin` on whose use is hot and whose client is not settled."""
-        use = piece.moments[Kind.USE].rows[begin:]
-        client = piece.moments[Kind.CLIENT].rows[begin:]
+        use = piece.use[begin:]
+        client = piece.client[begin:]
         found = hot[use] & (self.judge.settled[client] <= piece.clock[begin:])
         for i in np.flatnonzero(found).tolist():
             yield Item(begin + i, len(ORDER), 0, begin + i)
@@ -216,7 +219,7 @@ class Engine:
     def _due(self, piece: Piece, views: dict[Kind, View], group: list[Item]) -> list[Item]:
         """Return the items of a record that were not dealt with a moment before."""
         at = group[0].record
-        now, client = float(piece.clock[at]), piece.moments[Kind.CLIENT].rows[at]
+        now, client = float(piece.clock[at]), piece.client[at]
         due = []
         for item in group:
             if item.kind == len(ORDER):
@@ -239,14 +242,14 @@ class Engine:
         touched: dict[tuple[Kind, int], None] = {}
         for item in due:
             if item.kind == len(ORDER):
-                touched[Kind.CLIENT, int(piece.moments[Kind.CLIENT].rows[at])] = None
+                touched[Kind.CLIENT, int(piece.client[at])] = None
                 continue
             kind = ORDER[item.kind]
             rule, row = self._compiled.by_kind[kind][item.rule], int(views[kind].rows[item.place])
             self._refire(kind, row, item.rule, rule, now)
             seen = numbers(rule, views[kind], self.baselines, item.place)
-            self.judge.hit(kind, row, rule, now, seen)
-            touched[kind, row] = None
+            if self.judge.hit(kind, row, rule, now, seen):
+                touched[kind, row] = None
         for kind, row in touched:
             cold = kind is Kind.USE and not self.judge.cases.hot_use[row]
             self.judge.assess(kind, row, now)
@@ -294,6 +297,7 @@ class Engine:
         self.rulebook = rulebook
         self._compiled = compile_rules(rulebook)
         self.baselines.wishes = self._compiled.wishes
+        self.world.exact = ALWAYS_EXACT | self._compiled.by_kind.keys()
         self._fired = {
             kind: np.zeros((self.world.tables[kind].capacity, len(rules)))
             for kind, rules in self._compiled.by_kind.items()
@@ -317,7 +321,7 @@ class Engine:
 
     def adopt(self, decisions: Iterable[Decision], strikes: dict[tuple[str, str], int]) -> None:
         """Take over stored decisions after a restart (and earlier strikes by (plane, target))."""
-        self.judge.adopt(decisions, strikes)
+        self.judge.adopt(decisions, strikes, self.clock)
 
     def status(self) -> EngineStatus:
         """Return the core at a glance."""
@@ -404,6 +408,27 @@ class Engine:
         self._hits = dict(note.hits)
         for kind_name, feature, quantile, value in note.baselines:
             self.baselines.values[Wish(Kind(kind_name), feature, quantile)] = value
+
+
+def thin(at: Rows, rows: Rows, clock: Column, fired: Column, refire: float) -> Rows:
+    """Keep of the places where a rule holds those where its evidence is due for a refresh.
+
+    Per row: the first place at least `refire` seconds after the row last fired, and so on from
+    there. Shapes (n,), `fired` by row.
+    """
+    due = clock >= fired[rows] + refire
+    if not due.any():
+        return at[:0]
+    order = np.argsort(rows[due], kind="stable")
+    at, rows, clock = at[due][order], rows[due][order], clock[due][order]
+    starts = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
+    kept: list[int] = []
+    for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(rows)], strict=True):
+        i = begin
+        while i < end:
+            kept.append(i)
+            i = begin + int(np.searchsorted(clock[begin:end], clock[i] + refire))
+    return at[kept]
 
 
 def refire_s(rule: Rule) -> float:

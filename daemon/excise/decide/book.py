@@ -17,12 +17,17 @@ STRIKES_KEPT = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What should be done about a target, and why."""
+    """What should be done about a target, and why.
+
+    `most` is the highest rung that the honest behind the target allow: an active decision above
+    it ends, where a score that merely fades lets it live out its time.
+    """
 
     rung: int
     score: float
     rules: tuple[str, ...]
     reason: str
+    most: int = 1_000
 
 
 class Book:

@@ -22,6 +22,8 @@ from excise.model.settings import Policy
 from excise.model.step import Finding
 from excise.rules.schema import Rule
 
+#: evidence that still has this share of its points is not raised by much when it fires again
+FRESH = 0.8
 Seen = tuple[tuple[str, float, float], ...]
 
 
@@ -40,19 +42,24 @@ class Cases:
         """Return rows that should be forgotten last."""
         return np.array(list(self.dossiers[kind]), dtype=np.int64)
 
-    def file(self, kind: Kind, row: int, rule: Rule, now: float, seen: Seen) -> Finding | None:
-        """Take note that a rule fired for an entity; return the finding if it is news."""
+    def file(
+        self, kind: Kind, row: int, rule: Rule, now: float, seen: Seen
+    ) -> tuple[bool, Finding | None]:
+        """Take note that a rule fired for an entity.
+
+        Returns whether that raises its score by much, and a finding if it is news to a person.
+        """
         name = self.world.name(kind, row)
         if exempt(rule, kind, name):
-            return None
+            return False, None
         dossier = self.dossiers[kind].setdefault(row, Dossier())
         if kind is Kind.CLIENT:
             self._filed[row] = True
         before = dossier.evidence.get(rule.id)
         dossier.evidence[rule.id] = Evidence(rule, now, seen)
         if before is not None and now - before.fired <= rule.half_life_s:
-            return None
-        return Finding(now, rule.id, Entity(kind, name), rule.weight, seen)
+            return before.points(now) < FRESH * rule.weight, None
+        return True, Finding(now, rule.id, Entity(kind, name), rule.weight, seen)
 
     def has_own(self, client: int) -> bool:
         """Whether a client has evidence of its own."""
@@ -78,20 +85,19 @@ class Cases:
         parts = [(d, 1.0)] if (d := self.dossiers[Kind.CLIENT].get(row)) else []
         of_uses = self.dossiers[Kind.USE]
         if of_uses:
-            links = self.world.links.of_client(row)
-            output = self.world.links.sums[links, OUTPUT].tolist()
-            total = sum(output)
-            for use, out in zip(self.world.links.use[links].tolist(), output, strict=True):
+            links = self.world.links
+            rows = links.of_client(row)
+            for use in dict.fromkeys(links.use[rows].tolist()):
                 if use in of_uses:
-                    parts.append((of_uses[use], out / total if total else 1.0))
+                    parts.append((of_uses[use], links.share(row, {use})))
         return weigh(parts, now, self.policy.family_cap)
 
     def account_score(self, row: int, now: float) -> Score:
         """Score an account: own evidence, its uses', and that of clients it drives."""
         parts = [(d, 1.0)] if (d := self.dossiers[Kind.ACCOUNT].get(row)) else []
         uses = self.world.uses_of(row)
-        total = float(self.world.decayed("output_tokens_24h", Kind.ACCOUNT, one(row), now)[0])
         output = self.world.decayed("output_tokens_24h", Kind.USE, np.array(uses, int), now)
+        total = float(output.sum())
         for use, out in zip(uses, output.tolist(), strict=True):
             share = min(1.0, out / total) if total else 1.0
             if use in self.dossiers[Kind.USE]:
@@ -123,13 +129,20 @@ class Cases:
 
     # Who stands behind
 
+    def guilty_share(self, client: int) -> float:
+        """Return the share of a client's traffic that goes through uses with evidence."""
+        if self.has_own(client):
+            return 1.0
+        return self.world.links.share(client, self.dossiers[Kind.USE])
+
     def collateral(self, client: int) -> Collateral:
         """Return who stands behind a client. Shares need no time: all links fade alike."""
         links = self.world.links.of_client(client)
         uses = self.world.links.use[links].tolist()
         output = self.world.links.sums[links, OUTPUT].tolist()
         known = self.dossiers[Kind.USE]
-        return behind([Party(u, o, u in known) for u, o in zip(uses, output, strict=True)])
+        parties = [Party(u, o, u in known) for u, o in zip(uses, output, strict=True)]
+        return behind(parties, accused=self.has_own(client))
 
     def honest_uses(self, account: int, now: float) -> float:
         """Return the share of an account's requests through uses that nothing speaks against.

@@ -1,9 +1,10 @@
 """Collateral: how much honest traffic stands behind a target.
 
-Behind a client stand accounts. The culprits are those with evidence of their own, and those that,
-heaviest first, carry nine tenths of its output: a client that is scored for its volume is scored
-for them. The rest is honest. Both shares of the rest count, of tokens and of accounts, because a
-harvester in an office carries nearly all tokens and is one account of thirty.
+Behind a client stand accounts. The culprits are those with evidence of their own and, where the
+client itself is accused, those that, heaviest first, carry nine tenths of its output: a client that
+is scored for its volume is scored for them. The rest is honest. Both shares of the rest count, of
+tokens and of accounts, because a harvester in an office carries nearly all tokens and is one
+account of thirty.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 
 #: share of a client's output that its culprits explain
 EXPLAINED = 0.9
-#: fewer honest accounts than this behind a client are not told apart from noise
+#: fewer honest accounts than this behind an accused client are not told apart from noise
 LEAST_HONEST = 3
 
 
@@ -41,19 +42,22 @@ class Collateral:
         return max(self.honest_tokens, self.honest_accounts)
 
 
-def behind(parties: Sequence[Party]) -> Collateral:
-    """Tell culprits from honest parties; `parties` come heaviest first."""
+def behind(parties: Sequence[Party], *, accused: bool) -> Collateral:
+    """Tell culprits from honest parties; `parties` come heaviest first.
+
+    `accused`: the client has evidence of its own, which its heaviest parties must answer for.
+    """
     total = sum(p.output for p in parties)
     culprits: list[int] = []
     explained, honest_tokens, honest = 0.0, 0.0, 0
     for p in parties:
-        if p.guilty or explained < EXPLAINED * total:
+        if p.guilty or (accused and explained < EXPLAINED * total):
             culprits.append(p.name)
             explained += p.output
         else:
             honest += 1
             honest_tokens += p.output
-    if honest < LEAST_HONEST:
+    if accused and honest < LEAST_HONEST:
         return Collateral(tuple(culprits), honest, 0.0, 0.0)
     return Collateral(
         tuple(culprits), honest, honest_tokens / total if total else 0.0, honest / len(parties)

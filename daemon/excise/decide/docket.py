@@ -59,10 +59,13 @@ class Docket:
             return
         if plane is Plane.NETWORK and self.guard.covering(parse_network(target), now):
             return
+        if old is not None and old.wanted > verdict.most:
+            self.end(old, Op.LIFT, now)
+            old = None
         if old is None:
             self._climb(plane, target, verdict, min(verdict.rung, MILDEST), now)
         elif verdict.rung > old.wanted:
-            ready = old.since + (self.settings.policy.dwell_s if old.wanted >= MILDEST else 0.0)
+            ready = self.climbs_at(old) if old.wanted >= MILDEST else now
             if now < ready:
                 self.remind(ready, plane, target)
             else:
@@ -167,15 +170,22 @@ class Docket:
         at, _, plane, target = heapq.heappop(self._timers)
         return at, self.book.get(plane, target)
 
-    def adopt(self, decisions: list[Decision], strikes: dict[tuple[str, str], int]) -> None:
+    def climbs_at(self, decision: Decision) -> float:
+        """Return when a decision may take its next rung."""
+        return decision.since + self.settings.policy.dwell_s
+
+    def adopt(
+        self, decisions: list[Decision], strikes: dict[tuple[str, str], int], now: float
+    ) -> None:
         """Replace all decisions by stored ones."""
         self.book.adopt(decisions, strikes)
         self._timers.clear()
         self._out.clear()
         for decision in sorted(decisions, key=lambda d: (d.plane, d.target)):
             self.remind(decision.until, decision.plane, decision.target)
-            if decision.origin is Origin.RULES and MILDEST <= decision.wanted < self.ladder.top:
-                at = decision.since + self.settings.policy.dwell_s
+            at = self.climbs_at(decision)
+            climbing = MILDEST <= decision.wanted < self.ladder.top and at > now
+            if decision.origin is Origin.RULES and climbing:
                 self.remind(at, decision.plane, decision.target)
 
     def step_back(self, seconds: float) -> None:

@@ -14,7 +14,7 @@ from excise.decide.words import evidence_sentence, number
 from excise.errors import InvalidError, NotFoundError
 from excise.features.table import FEATURES
 from excise.features.values import resting
-from excise.features.world import client_network
+from excise.features.world import client_name
 from excise.model.decision import Decision, Plane
 from excise.model.entity import Kind
 from excise.model.view import EvidenceView, Explanation
@@ -48,7 +48,7 @@ def find(judge: Judge, text: str) -> Subject:
     if isinstance(network, ipaddress.IPv4Network) and network.prefixlen == 32:
         name = str(network)
     elif network.version == 6 and network.prefixlen >= 64:
-        name = str(client_network(str(network.network_address)))
+        name = client_name(6, int(network.network_address) >> 64)
     else:
         name = str(network)
     for kind in (Kind.CLIENT, Kind.SUBNET):

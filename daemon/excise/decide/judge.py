@@ -32,7 +32,7 @@ SETTLED_S = 30.0
 #: a request's client must be the socket's peer in at least this share of its traffic
 DIRECT_SHARE = 0.5
 #: an account keeps its good name while this share of its requests comes through honest uses
-OWNER_SHARE = 0.05
+OWNER_SHARE = 0.01
 
 
 class Judge:
@@ -44,17 +44,25 @@ class Judge:
         self.cases = Cases(world, settings.policy)
         self.neighbours = Neighbours(world, self.cases, settings.policy, settings.governor)
         self.settled = np.zeros(world.tables[Kind.CLIENT].capacity)
+        self._heard: dict[int, float] = {}
+        self._judged: dict[tuple[Kind, int], float] = {}
         self._prefixes: dict[str, Prefix] = {}
         self._texts: dict[Prefix, str] = {}
 
-    def hit(self, kind: Kind, row: int, rule: Rule, now: float, seen: Seen) -> None:
-        """Take note that a rule fired for an entity."""
-        finding = self.cases.file(kind, row, rule, now, seen)
+    def hit(self, kind: Kind, row: int, rule: Rule, now: float, seen: Seen) -> bool:
+        """Take note that a rule fired for an entity; return whether to judge it now."""
+        raised, finding = self.cases.file(kind, row, rule, now, seen)
         if finding is not None:
             self.docket.emit(finding)
+        if raised:
+            return True
+        if kind is Kind.CLIENT:
+            return bool(self.settled[row] <= now)
+        return now >= self._judged.get((kind, row), 0.0) + SETTLED_S
 
     def assess(self, kind: Kind, row: int, now: float) -> None:
         """Judge an entity, and those who answer for it."""
+        self._judged[kind, row] = now
         if kind is Kind.CLIENT:
             self._assess_client(row, now)
         elif kind is Kind.ACCOUNT:
@@ -73,17 +81,20 @@ class Judge:
         rung = self.cases.rung(self.docket.ladder, score, now)
         if rung == NOTHING:
             return
-        why = reason(score)
+        why, most = reason(score), self.docket.ladder.top
         if rung >= MILDEST:
             behind = self.cases.collateral(row)
             if self.cases.has_own(row):
                 for use in behind.culprits:
                     self._assess_account(self.world.use_owner(use), now)
-            rung, why = self._soften(row, rung, behind, why, now)
+            most, held = self._bound(row, behind, now)
+            if rung > most:
+                rung, why = most, why + held
         if rung >= MILDEST and self._judge_prefix(row, now):
             return
         name = self.world.clients.name(row)
-        self.docket.apply(Plane.NETWORK, name, Verdict(rung, score.total, score.rules, why), now)
+        verdict = Verdict(rung, score.total, score.rules, why, most)
+        self.docket.apply(Plane.NETWORK, name, verdict, now)
         decision = self.docket.book.get(Plane.NETWORK, name)
         if decision is not None and decision.wanted >= rung:
             self._settle(row, decision)
@@ -92,35 +103,35 @@ class Judge:
         until = decision.until - self.docket.half_life_s(decision)
         self.settled[row] = max(self.settled[row], until)
 
-    def _soften(
-        self, row: int, rung: int, behind: Collateral, why: str, now: float
-    ) -> tuple[int, str]:
-        """Hold a client's rung down where the network plane would hit others, or cannot bite."""
-        policy = self.docket.settings.policy
+    def _bound(self, row: int, behind: Collateral, now: float) -> tuple[int, str]:
+        """Return the highest rung for a client on the network plane, and why not higher."""
+        policy, top = self.docket.settings.policy, self.docket.ladder.top
         requests = self.world.decayed("requests_24h", Kind.CLIENT, one(row), now)[0]
         direct = self.world.decayed("direct_24h", Kind.CLIENT, one(row), now)[0]
         if direct < DIRECT_SHARE * requests:
-            return OBSERVE, f"{why}; not the socket's peer, so left to the account plane"
+            return OBSERVE, "; not the socket's peer, so left to the account plane"
         others = f"{behind.honest} honest accounts ({behind.share:.0%}) share the address"
         if behind.share > policy.collateral_veto:
-            return OBSERVE, f"{why}; spared on the network: {others}"
-        if behind.share > policy.collateral_soften and rung >= self.docket.ladder.top:
-            return self.docket.ladder.top - 1, f"{why}; throttled, not dropped: {others}"
-        return rung, why
+            return OBSERVE, f"; spared on the network: {others}"
+        if behind.share > policy.collateral_soften:
+            return top - 1, f"; throttled, not dropped: {others}"
+        return top, ""
 
     # Accounts and uses
 
     def _assess_account(self, row: int, now: float) -> None:
-        if row == 0:
+        """Judge an account, at most once every `SETTLED_S`: its clients all lead here."""
+        if row == 0 or now < self._heard.get(row, 0.0) + SETTLED_S:
             return
+        self._heard[row] = now
         score = self.cases.account_score(row, now)
         rung = self.cases.rung(self.docket.ladder, score, now)
-        why = reason(score)
+        why, most = reason(score), self.docket.ladder.top
         if rung >= MILDEST and (others := self.cases.honest_uses(row, now)) >= OWNER_SHARE:
-            rung = OBSERVE
+            rung = most = OBSERVE
             why += f"; spared: {others:.0%} of its requests come through programs of good standing"
         if rung:
-            verdict = Verdict(rung, score.total, score.rules, why)
+            verdict = Verdict(rung, score.total, score.rules, why, most)
             self.docket.apply(Plane.ACCOUNT, self.world.accounts.name(row), verdict, now)
 
     def _assess_use(self, row: int, now: float) -> None:
@@ -141,14 +152,16 @@ class Judge:
             return
         policy = self.docket.settings.policy
         why = reason(score)
+        most = self.docket.ladder.top
         if rung >= MILDEST:
             alike, honest = self.neighbours.alike(row, now)
-            if alike < policy.subnet_members or honest > 1.0 - policy.subnet_guilty:
-                rung, why = OBSERVE, f"{why}; {alike} members act alike, {honest:.0%} do not"
-            elif rung >= self.docket.ladder.top and honest > policy.collateral_soften:
-                rung = self.docket.ladder.top - 1
-                why = f"{why}; throttled, not dropped: {honest:.0%} of it differs"
-        verdict = Verdict(rung, score.total, score.rules, why)
+            if alike < policy.subnet_members or honest > self._most_honest():
+                rung = most = OBSERVE
+                why = f"{why}; {alike} members act alike, {honest:.0%} do not"
+            elif honest > policy.collateral_soften:
+                most = self.docket.ladder.top - 1
+                rung, why = min(rung, most), f"{why}; at most throttled: {honest:.0%} of it differs"
+        verdict = Verdict(rung, score.total, score.rules, why, most)
         self.docket.apply(Plane.NETWORK, self.world.subnets.name(row), verdict, now)
 
     def _judge_prefix(self, row: int, now: float) -> bool:
@@ -190,7 +203,8 @@ class Judge:
         if decision is None:
             return
         if decision.until > at:
-            self._reassess(decision, at)
+            if at == self.docket.climbs_at(decision):  # else: the end it had before a renewal
+                self._reassess(decision, at)
         elif decision.origin is Origin.RULES and self._still(decision, at):
             self.docket.keep(decision, at)
         else:
@@ -205,6 +219,7 @@ class Judge:
             verdict = Verdict(rung, score.total, score.rules, decision.reason)
             self.docket.apply(Plane.NETWORK, decision.target, verdict, now)
         elif row is not None:
+            self._heard.pop(row, None)
             self.assess(kind, row, now)
 
     def _still(self, decision: Decision, now: float) -> bool:
@@ -212,12 +227,27 @@ class Judge:
         prefix = self._prefixes.get(decision.target)
         kind, row = self.locate(decision)
         if prefix is not None:
-            total = self.neighbours.score(prefix, now).total
-        elif row is not None:
-            total = self.cases.score(kind, row, now).total
-        else:
+            spoilt = self.neighbours.honest(prefix, now) > self._most_honest()
+            total = 0.0 if spoilt else self.neighbours.score(prefix, now).total
+        elif row is None or self._spared(kind, row, decision, now):
             return False
+        else:
+            total = self.cases.score(kind, row, now).total
         return total >= max(self.docket.least(decision), 1.0)
+
+    def _spared(self, kind: Kind, row: int, decision: Decision, now: float) -> bool:
+        """Whether the honest behind a target have become too many for its decision."""
+        if decision.wanted < MILDEST:
+            return False
+        if kind is Kind.CLIENT:
+            most, _ = self._bound(row, self.cases.collateral(row), now)
+            return decision.wanted > most
+        if kind is Kind.SUBNET:
+            return self.neighbours.alike(row, now)[1] > self._most_honest()
+        return self.cases.honest_uses(row, now) >= OWNER_SHARE
+
+    def _most_honest(self) -> float:
+        return 1.0 - self.docket.settings.policy.subnet_guilty
 
     def locate(self, decision: Decision) -> tuple[Kind, int | None]:
         """Return the entity that a decision's target is, if it has a row."""
@@ -250,11 +280,17 @@ class Judge:
     def sweep(self, now: float) -> None:
         """Forget what has faded."""
         self.cases.sweep(self.docket.ladder, now)
+        self._heard = {row: at for row, at in self._heard.items() if now < at + SETTLED_S}
+        self._judged = {k: at for k, at in self._judged.items() if now < at + SETTLED_S}
         self.neighbours.clear_caches()
 
     def forget_rows(self, kind: Kind, rows: Rows) -> None:
         """Drop what is kept of rows that the world has forgotten."""
         self.cases.forget_rows(kind, rows)
+        for row in rows.tolist():
+            self._judged.pop((kind, row), None)
+            if kind is Kind.ACCOUNT:
+                self._heard.pop(row, None)
         if kind is Kind.CLIENT:
             self.settled[rows] = 0.0
 
@@ -264,10 +300,12 @@ class Judge:
         self.cases.policy = self.neighbours.policy = settings.policy
         self.neighbours.limits = settings.governor
 
-    def adopt(self, decisions: Iterable[Decision], strikes: dict[tuple[str, str], int]) -> None:
+    def adopt(
+        self, decisions: Iterable[Decision], strikes: dict[tuple[str, str], int], now: float
+    ) -> None:
         """Replace all decisions by stored ones."""
         stored = list(decisions)
-        self.docket.adopt(stored, strikes)
+        self.docket.adopt(stored, strikes, now)
         self._prefixes.clear()
         self._texts.clear()
         for decision in stored:
@@ -288,4 +326,6 @@ class Judge:
         self.docket.step_back(seconds)
         self.cases.step_back(seconds)
         self.neighbours.clear_caches()
+        self._heard.clear()
+        self._judged.clear()
         self.settled[self.settled > 0] -= seconds

@@ -1,14 +1,16 @@
-"""Neighbours: guilty clients by prefix, subnets whose members act alike, and who else lives there."""
+"""Neighbours: guilty clients by prefix, subnets whose members act alike, and who else is there."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from excise.decide.cases import Cases
 from excise.decide.prefixes import Guilty, Prefix, cut
 from excise.decide.score import Score
+from excise.features.interner import Rows
 from excise.features.world import World
 from excise.model.entity import Kind
 from excise.model.settings import Governor, Policy
@@ -19,6 +21,8 @@ ALIKE_OCTAVES = 1.5
 #: a prefix's score and honest share are kept this long: a walk brings a member a second
 KEPT_S = 60.0
 MEMBERS_READ = 64
+BUSIEST = 16
+MOSTLY = 0.5
 
 
 class Neighbours:
@@ -60,7 +64,7 @@ class Neighbours:
         self._honest.clear()
 
     def score(self, prefix: Prefix, now: float) -> Score:
-        """Score a prefix as the mean of its guilty members (the first `MEMBERS_READ` of them)."""
+        """Score a prefix as the mean of its guilty members (the `MEMBERS_READ` seen last)."""
         at, kept = self._scores.get(prefix, (0.0, Score({}, ())))
         if now - at >= KEPT_S or not kept.points:
             kept = self._mean_score(prefix, now)
@@ -68,12 +72,14 @@ class Neighbours:
         return kept
 
     def _mean_score(self, prefix: Prefix, now: float) -> Score:
-        scores = []
-        for bits in sorted(self.guilty.members.get(prefix, ()))[:MEMBERS_READ]:
-            name = Prefix(prefix.version, bits, 32 if prefix.version == 4 else 64).text
-            row = self.world.clients.rows.get(name)
-            if row is not None:
-                scores.append(self.cases.client_score(row, now))
+        names = (
+            Prefix(prefix.version, bits, 32 if prefix.version == 4 else 64).text
+            for bits in self.guilty.members.get(prefix, ())
+        )
+        rows = [r for r in map(self.world.clients.rows.get, names) if r is not None]
+        last = self.world.tables[Kind.CLIENT].last
+        rows.sort(key=lambda r: (-last[r], r))
+        scores = [self.cases.client_score(row, now) for row in rows[:MEMBERS_READ]]
         if not scores:
             return Score({}, ())
         families = sorted({f for s in scores for f in s.points})
@@ -81,7 +87,7 @@ class Neighbours:
         return replace(max(scores, key=lambda s: s.total), points=mean, hint=0.0)
 
     def honest(self, prefix: Prefix, now: float) -> float:
-        """Return the share of a prefix's clients, or of its output, that is not guilty."""
+        """Return the share of a prefix's clients, requests or output that is not guilty."""
         at, kept = self._honest.get(prefix, (0.0, 1.0))
         if now - at >= KEPT_S:
             kept = self._count_honest(prefix, now)
@@ -97,17 +103,36 @@ class Neighbours:
         rows = np.flatnonzero(inside & (world.tables[Kind.CLIENT].last > now - ACTIVE_S))
         if not len(rows):
             return 0.0
-        members = np.fromiter(self.guilty.members[prefix], dtype=np.uint64)
-        honest = ~np.isin(world.network[rows], members)
-        output = world.decayed("output_tokens_24h", Kind.CLIENT, rows, now)
-        total = float(output.sum())
-        tokens = float(output[honest].sum()) / total if total else 0.0
-        return max(float(honest.mean()), tokens)
+        members = np.fromiter(self.guilty.members.get(prefix, ()), dtype=np.uint64)
+        guilty = np.isin(world.network[rows], members)
+        self._acquit(rows[guilty], now)
+        members = np.fromiter(self.guilty.members.get(prefix, ()), dtype=np.uint64)
+        return self._worst_share(rows, ~np.isin(world.network[rows], members), now)
+
+    def _acquit(self, rows: Rows, now: float) -> None:
+        """Discard the busiest of some guilty clients whose traffic is mostly honest by now.
+
+        The busiest are those that a wrong guess would harm most: a tenant that shared an address
+        with a harvester's first requests was guilty then, and is not by noon.
+        """
+        requests = self.world.decayed("requests_24h", Kind.CLIENT, rows, now)
+        for row in rows[np.argsort(-requests, kind="stable")][:BUSIEST].tolist():
+            if self.cases.guilty_share(row) < MOSTLY:
+                self.discard(row)
+
+    def _worst_share(self, rows: Rows, chosen: NDArray[np.bool_], now: float) -> float:
+        """Return the share of some clients among others: the worst of heads, requests, tokens."""
+        shares = [float(chosen.mean())]
+        for column in ("requests_24h", "output_tokens_24h"):
+            amount = self.world.decayed(column, Kind.CLIENT, rows, now)
+            total = float(amount.sum())
+            shares.append(float(amount[chosen].sum()) / total if total else 0.0)
+        return max(shares)
 
     def alike(self, subnet: int, now: float) -> tuple[int, float]:
         """Return how many members of a subnet act like its bulk, and the share that does not.
 
-        The share is the worse of members and output tokens.
+        The share is the worst of members, requests and output tokens.
         """
         world = self.world
         last = world.tables[Kind.CLIENT].last
@@ -121,5 +146,4 @@ class Neighbours:
             return 0, 1.0
         whole = float(np.average(typical, weights=output))
         alike = (np.abs(typical - whole) <= ALIKE_OCTAVES) & (n > 1e-6)
-        tokens = float(output[~alike].sum()) / total
-        return int(alike.sum()), max(1.0 - float(alike.mean()), tokens)
+        return int(alike.sum()), self._worst_share(members, ~alike, now)

@@ -52,6 +52,13 @@ class Interner(Generic[K]):
                 found[i] = again
         return np.array(found, dtype=np.int64), fresh, len(keys)
 
+    def one(self, key: K) -> tuple[int | None, bool]:
+        """Return a key's row and whether it is new; None if it would be, and the table is full."""
+        row = self.rows.get(key)
+        if row is not None:
+            return row, False
+        return (None, False) if self.full else (self._add(key), True)
+
     def _add(self, key: K) -> int:
         row = self._free.pop() if self._free else len(self.keys)
         if row == len(self.keys):

@@ -6,6 +6,8 @@ Records without an account link the client to use 0, "not known".
 
 from __future__ import annotations
 
+from collections.abc import Container
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -65,6 +67,16 @@ class Links:
     def of_use(self, use: int) -> Rows:
         """Return the links of a use, most output first."""
         return self._by_output(self._of_use.of(use))
+
+    def share(self, client: int, uses: Container[int]) -> float:
+        """Return the share of a client's traffic through some uses: the lesser of requests, tokens.
+
+        The lesser, because one long answer among a tenant's thousand short ones is no takeover.
+        """
+        rows = self._of_client.of(client)
+        sums = self.sums[rows].sum(axis=0)
+        ours = self.sums[[r for r in rows if int(self.use[r]) in uses]].sum(axis=0)
+        return min(float(o / s) if s else 1.0 for o, s in zip(ours, sums, strict=True))
 
     def _by_output(self, found: list[int]) -> Rows:
         rows = np.array(found, dtype=np.int64)

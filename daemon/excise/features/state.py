@@ -53,6 +53,25 @@ class Moment:
     idle_s: Column
 
 
+@dataclass(frozen=True, slots=True)
+class Added:
+    """What the records of a piece bring, the same for every kind.
+
+    `weights` (n, 3) are 2^((ts - L) / h); `shared` (n, len(SHARED)) is already weighted;
+    `elements` gives, per distinct count, the bit of each record and whether it is known.
+    """
+
+    ts: Column
+    weights: Matrix
+    shared: Matrix
+    elements: dict[str, tuple[Rows, NDArray[np.bool_]]]
+
+    def take(self, at: Rows) -> Added:
+        """Return the numbers of some records, in that order."""
+        elements = {name: (bit[at], known[at]) for name, (bit, known) in self.elements.items()}
+        return Added(self.ts[at], self.weights[at], self.shared[at], elements)
+
+
 class Table:
     """All entities of one kind."""
 
@@ -72,33 +91,37 @@ class Table:
             for name in self.distinct
         }
 
-    def moment(
-        self,
-        rows: Rows,
-        ts: Column,
-        weights: Matrix,
-        shared: Matrix,
-        elements: dict[str, tuple[Rows, NDArray[np.bool_]]],
-    ) -> Moment:
-        """Work out a piece without committing it (sketches are marked at once).
-
-        `weights` (n, 3) are 2^((ts - L) / h); `shared` (n, len(SHARED)) is already weighted;
-        `elements` gives, per distinct count, the bit of each record and whether it is known.
-        """
+    def moment(self, rows: Rows, numbers: Added) -> Moment:
+        """Work out a piece without committing it (sketches are marked at once)."""
         order = np.argsort(rows, kind="stable")
-        idle = self._idle(rows, ts, order)
+        idle = self._idle(rows, numbers.ts, order)
+        sums = prefix(rows, order, self.sums, self._added(rows, numbers, idle))
+        age = np.maximum(numbers.ts - self.first[rows], 0.0)
+        return Moment(rows, sums, age, np.maximum(idle, 0.0))
+
+    def absorb(self, rows: Rows, numbers: Added) -> None:
+        """Make a piece part of the state at once, where nobody asks for its single records."""
+        order = np.argsort(rows, kind="stable")
+        idle = self._idle(rows, numbers.ts, order)
+        added = self._added(rows, numbers, idle)
+        sorted_rows = rows[order]
+        starts = np.flatnonzero(np.concatenate(([True], sorted_rows[1:] != sorted_rows[:-1])))
+        self.sums[sorted_rows[starts]] += np.add.reduceat(added[order], starts, axis=0)
+        self.last[rows] = numbers.ts
+
+    def _added(self, rows: Rows, numbers: Added, idle: Column) -> Matrix:
+        """Return what every record adds to its row, shape (n, len(columns))."""
         added = np.empty((len(rows), len(self.columns)))
-        k = shared.shape[1]
-        added[:, :k] = shared
+        k = numbers.shared.shape[1]
+        added[:, :k] = numbers.shared
         known = idle >= 0
         log_gap = np.where(known, np.log2(np.maximum(idle, 0.0) + 1e-3), 0.0)
-        w = weights[:, 1] * known
+        w = numbers.weights[:, 1] * known
         added[:, k], added[:, k + 1], added[:, k + 2] = w, w * log_gap, w * log_gap * log_gap
         added[:, k + 3] = 1.0
         for j, name in enumerate(self.distinct):
-            added[:, k + 4 + j] = self.sketches[name].mark(rows, *elements[name])
-        sums = prefix(rows, order, self.sums, added)
-        return Moment(rows, sums, np.maximum(ts - self.first[rows], 0.0), np.maximum(idle, 0.0))
+            added[:, k + 4 + j] = self.sketches[name].mark(rows, *numbers.elements[name])
+        return added
 
     def _idle(self, rows: Rows, ts: Column, order: Rows) -> Column:
         """Seconds since the row's record before, per record; -1 where there was none."""

@@ -19,7 +19,7 @@ from excise.features.batch import Batch
 from excise.features.interner import LOW_WATER, Interner, Rows
 from excise.features.links import Links
 from excise.features.sketch import slots
-from excise.features.state import HALF_LIVES, Column, Matrix, Moment, Table
+from excise.features.state import HALF_LIVES, Added, Column, Matrix, Moment, Table
 from excise.model.entity import Kind
 from excise.model.settings import Capacity
 
@@ -27,19 +27,22 @@ GENERATION_S = 43_200.0
 #: 4 h: 2^240 for the shortest half-life, far inside a double, and an exact power of two
 LANDMARK_S = 14_400.0
 _NO_ROW = -1
+ALWAYS_EXACT = frozenset({Kind.CLIENT, Kind.SUBNET, Kind.USE})
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Records of one pass: per kind the rows and numbers; `near` and `wide` are subnet rows."""
+    """Records of one pass. `moments` are the exact kinds'; `subnet_at` gives, for each row of the
+    subnets' moment, the record it stems from.
+    """
 
     ts: Column
     clock: Column
     weights: Matrix
     moments: dict[Kind, Moment]
-    near: Rows
-    wide: Rows
-    wide_at: Rows
+    client: Rows
+    use: Rows
+    subnet_at: Rows
     link_rows: Rows
     link_added: Matrix
 
@@ -47,8 +50,22 @@ class Piece:
         return len(self.ts)
 
 
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Records begin..end of a batch, with the time stamps and the clock of the whole batch."""
+
+    ts: Column
+    clock: Column
+    begin: int
+    end: int
+
+
 class World:
-    """Owns every table, and the landmark and generation they share."""
+    """Owns every table, and the landmark and generation they share.
+
+    Kinds in `exact` are known after every record and committed up to where a decision needs them
+    (clients, subnets and uses always are); the others are brought up to date a piece at a time.
+    """
 
     def __init__(
         self,
@@ -73,6 +90,7 @@ class World:
         self.templates: Interner[str] = Interner(sizes[Kind.TEMPLATE], "")
         self.uses: Interner[int] = Interner(sizes[Kind.USE], 0)
         self.links = Links(capacity.links)
+        self.exact = ALWAYS_EXACT
         self.near: Rows = np.zeros(self.tables[Kind.CLIENT].capacity, dtype=np.int64)
         self.wide: Rows = np.zeros_like(self.near)
         self.network: NDArray[np.uint64] = np.zeros(len(self.near), dtype=np.uint64)
@@ -142,11 +160,12 @@ class World:
 
     # A pass
 
-    def take(self, batch: Batch, ts: Column, clock: Column, begin: int, end: int) -> Piece | None:
-        """Find the rows of records begin..end and their numbers; fewer if a table filled up.
+    def take(self, batch: Batch, span: Span) -> Piece | None:
+        """Find the rows of a span's records and their numbers; fewer if a table filled up.
 
         None says that a table was full at the first record: it has forgotten now, come again.
         """
+        begin, end = span.begin, span.end
         client, n1 = self._client_rows(batch.client[begin:end])
         account, _, n2 = self.accounts.intern(batch.account[begin:end])
         stack, _, n3 = self.stacks.intern(batch.stack[begin:end])
@@ -169,7 +188,7 @@ class World:
             Kind.STACK: stack[:n],
             Kind.TEMPLATE: template[:n],
         }
-        return self._numbers(batch, rows, link[:n], ts, clock, begin, begin + n)
+        return self._numbers(batch, rows, link[:n], span)
 
     def _client_rows(self, names: list[str]) -> tuple[Rows, int]:
         found = list(map(self._aliases.get, names))
@@ -190,20 +209,14 @@ class World:
         row = self._aliases.get(address)
         if row is not None:
             return row
-        network = client_network(address)
-        rows, fresh, taken = self.clients.intern([str(network)])
-        if not taken:
-            return None
-        row = self._aliases[address] = int(rows[0])
-        if fresh:
-            self._new_client(row, network)
+        version, network = client_bits(address)
+        row, fresh = self.clients.one(client_name(version, network))
+        if row is not None:
+            self._aliases[address] = row
+            if fresh:
+                self.version[row], self.network[row] = version, network
+                self.near[row] = self.wide[row] = _NO_ROW
         return row
-
-    def _new_client(self, row: int, net: ipaddress.IPv4Network | ipaddress.IPv6Network) -> None:
-        address = int(net.network_address)
-        self.version[row] = net.version
-        self.network[row] = address if net.version == 4 else address >> 64
-        self.near[row] = self.wide[row] = _NO_ROW
 
     def _subnet_rows(self, clients: Rows) -> int:
         """Make sure that the clients' subnets have rows; return how many clients have."""
@@ -213,11 +226,12 @@ class World:
             row = int(clients[i])
             if self.near[row] >= 0:
                 continue
-            names = subnet_names(int(self.version[row]), int(self.network[row]))
-            rows, _, taken = self.subnets.intern(names)
-            if taken < len(names):
+            near, *wide = subnet_names(int(self.version[row]), int(self.network[row]))
+            near_row, _ = self.subnets.one(near)
+            wide_row, _ = self.subnets.one(wide[0]) if wide else (0, False)
+            if near_row is None or wide_row is None:
                 return i
-            self.near[row], self.wide[row] = rows[0], rows[1] if len(names) > 1 else 0
+            self.near[row], self.wide[row] = near_row, wide_row
         return len(clients)
 
     @staticmethod
@@ -225,59 +239,38 @@ class World:
         keys: list[int] = np.where(account > 0, account << 32 | stack, 0).tolist()
         return keys
 
-    def _numbers(
-        self,
-        batch: Batch,
-        rows: dict[Kind, Rows],
-        link: Rows,
-        all_ts: Column,
-        all_clock: Column,
-        begin: int,
-        end: int,
-    ) -> Piece:
-        at = slice(begin, end)
-        ts, clock = all_ts[at], all_clock[at]
+    def _numbers(self, batch: Batch, rows: dict[Kind, Rows], link: Rows, span: Span) -> Piece:
+        at = slice(span.begin, span.begin + len(link))
+        ts, clock = span.ts[at], span.clock[at]
         weights = np.exp2((ts - self.landmark)[:, None] / HALF_LIVES)
         shared = weighted(batch, at, weights)
         client = rows[Kind.CLIENT]
         near, wide = self.near[client], self.wide[client]
-        elements = self._elements(rows, near, wide, ts)
-        moments: dict[Kind, Moment] = {}
-        for kind, of_kind in rows.items():
-            moments[kind] = self._moment(kind, of_kind, ts, weights, shared, elements)
-        # A v6 record counts in two subnets, its /56 and its /48: the second pass is appended.
+        input_ = Added(ts, weights, shared, self._elements(rows, near, wide, ts))
+        # A v6 record counts in two subnets, its /56 and its /48: in both, one after the other.
         wide_at = np.flatnonzero(wide)
-        both = np.concatenate((near, wide[wide_at]))
         twice = np.concatenate((np.arange(len(ts)), wide_at))
-        in_order = np.argsort(twice, kind="stable")
-        both, twice = both[in_order], twice[in_order]
-        moments[Kind.SUBNET] = self._moment(
-            Kind.SUBNET,
-            both,
-            ts[twice],
-            weights[twice],
-            shared[twice],
-            {name: (bit[twice], known[twice]) for name, (bit, known) in elements.items()},
-        )
+        order = np.argsort(twice, kind="stable")
+        twice, subnet = twice[order], np.concatenate((near, wide[wide_at]))[order]
+        moments: dict[Kind, Moment] = {}
+        for kind, of_kind in (rows | {Kind.SUBNET: subnet}).items():
+            numbers = input_.take(twice) if kind is Kind.SUBNET else input_
+            self._see(kind, of_kind, numbers.ts)
+            if kind in self.exact:
+                moments[kind] = self.tables[kind].moment(of_kind, numbers)
+            else:
+                self.tables[kind].absorb(of_kind, numbers)
         link_added = shared[:, [2, 8]]  # requests and output tokens, half-life 24 h
-        return Piece(ts, clock, weights, moments, near, wide, twice, link, link_added)
+        return Piece(ts, clock, weights, moments, client, rows[Kind.USE], twice, link, link_added)
 
-    def _moment(
-        self,
-        kind: Kind,
-        rows: Rows,
-        ts: Column,
-        weights: Matrix,
-        shared: Matrix,
-        elements: dict[str, tuple[Rows, NDArray[np.bool_]]],
-    ) -> Moment:
+    def _see(self, kind: Kind, rows: Rows, ts: Column) -> None:
+        """Note when rows that are new were first seen."""
         table = self.tables[kind]
         unseen = table.first[rows] == 0
         if unseen.any():
             at = np.flatnonzero(unseen)
             born, first = np.unique(rows[at], return_index=True)
             table.born(born, ts[at[first]])
-        return table.moment(rows, ts, weights, shared, elements)
 
     def _elements(
         self, rows: dict[Kind, Rows], near: Rows, wide: Rows, ts: Column
@@ -299,8 +292,8 @@ class World:
             return
         for kind, moment in piece.moments.items():
             if kind is Kind.SUBNET:
-                a, b = np.searchsorted(piece.wide_at, (begin, end))
-                self.tables[kind].commit(moment, piece.ts[piece.wide_at], int(a), int(b))
+                a, b = np.searchsorted(piece.subnet_at, (begin, end))
+                self.tables[kind].commit(moment, piece.ts[piece.subnet_at], int(a), int(b))
             else:
                 self.tables[kind].commit(moment, piece.ts, begin, end)
         self.links.add(piece.link_rows[begin:end], piece.link_added[begin:end], piece.ts[begin:end])
@@ -431,22 +424,25 @@ def weighted(batch: Batch, at: slice, weights: Matrix) -> Matrix:
     return np.concatenate((sums, np.stack(extra, axis=1)), axis=1)
 
 
-def client_network(address: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    """Return the network that a client is: its v4 /32 or its v6 /64."""
-    ip = ipaddress.ip_address(address)
-    if isinstance(ip, ipaddress.IPv4Address):
-        return ipaddress.IPv4Network((int(ip), 32))
-    return ipaddress.IPv6Network((int(ip) >> 64 << 64, 64))
+def client_bits(address: str) -> tuple[int, int]:
+    """Return family and bits of a client: the v4 address, or the upper 64 bits of the v6 one."""
+    if ":" in address:
+        return 6, int(ipaddress.IPv6Address(address)) >> 64
+    return 4, int(ipaddress.IPv4Address(address))
+
+
+def client_name(version: int, network: int) -> str:
+    """Return the canonical CIDR of a client."""
+    if version == 4:
+        return f"{ipaddress.IPv4Address(network)}/32"
+    return f"{ipaddress.IPv6Address(network << 64)}/64"
 
 
 def subnet_names(version: int, network: int) -> list[str]:
-    """Return the subnets of a client: the v4 /24, or the v6 /56 and /48 (RFC 6177 site sizes).
-
-    `network` is the v4 address, or the upper 64 bits of the v6 one.
-    """
+    """Return the subnets of a client: the v4 /24, or the v6 /56 and /48 (RFC 6177 site sizes)."""
     if version == 4:
-        return [str(ipaddress.IPv4Network((network >> 8 << 8, 24)))]
+        return [f"{ipaddress.IPv4Address(network >> 8 << 8)}/24"]
     return [
-        str(ipaddress.IPv6Network((network >> 8 << 72, 56))),
-        str(ipaddress.IPv6Network((network >> 16 << 80, 48))),
+        f"{ipaddress.IPv6Address(network >> 8 << 72)}/56",
+        f"{ipaddress.IPv6Address(network >> 16 << 80)}/48",
     ]
