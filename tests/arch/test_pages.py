@@ -13,9 +13,12 @@ from excise.decide.judge import OWNER_SHARE
 from excise.decide.prefixes import FILLED, LEAST_SITES
 from excise.decide.score import COUNTS
 from excise.decode.registry import AUTO, FORMATS
+from excise.features.clock import WITNESSES
+from excise.features.interner import HIGH_WATER, LOW_WATER
+from excise.features.population import REFRESH_S
 from excise.model.duration import format_duration
 from excise.model.entity import Family
-from excise.model.settings import DEFAULT_TIERS, Governor, Policy
+from excise.model.settings import DEFAULT_TIERS, Governor, Policy, Settings
 from excise.rulecheck import load_rules
 
 LINK = re.compile(r"(?<!!)\[[^]]*\]\(([^)\s]+)\)")
@@ -165,6 +168,23 @@ def test_the_tiers_begin_where_the_scoring_page_says(checkout):
 
 def test_one_family_alone_cannot_throttle_by_default():
     assert Policy().family_cap < Policy().throttle
+
+
+# Architecture
+
+
+@pytest.mark.parametrize(
+    "sentence",
+    [
+        f"up to {Settings().late_tolerance_s / 60:g} minutes late",
+        f"{ {3600.0: 'an hour'}[Settings().jump_tolerance_s] } ahead",
+        f"when { {4: 'four'}[WITNESSES] } lines in a row agree",
+        f"event time, every {REFRESH_S / 60:g} minutes",
+        f"At {HIGH_WATER:.0%} it forgets down to {LOW_WATER:.0%}".replace("%", " %"),
+    ],
+)
+def test_every_number_in_the_architecture_page_is_the_one_in_force(checkout, sentence):
+    assert sentence in (checkout / "docs" / "architecture.md").read_text()
 
 
 # Alarms
