@@ -24,7 +24,7 @@ from excise.features.clock import EventClock
 from excise.features.interner import Rows
 from excise.features.population import REFRESH_S, Baselines, Wish
 from excise.features.state import Column
-from excise.features.values import View
+from excise.features.values import Bools, View
 from excise.features.world import ALWAYS_EXACT, Piece, Span, World
 from excise.model.decision import Decision, Posture
 from excise.model.entity import Kind
@@ -176,7 +176,7 @@ class Engine:
         }
         agenda = Agenda()
         agenda.add(self._fired_in(piece, views))
-        agenda.add(self._inheriting(piece, 0, self.judge.cases.hot_use))
+        agenda.add(self._inheriting(piece, 0, self._hot(piece)))
         done = 0
         while group := agenda.next():
             at = group[0].record
@@ -208,12 +208,19 @@ class Engine:
                 for i, j in zip(record.tolist(), at.tolist(), strict=True):
                     yield Item(i, k, r, j)
 
-    def _inheriting(self, piece: Piece, begin: int, hot: np.ndarray) -> Iterable[Item]:
-        """Yield records from `begin` on whose use is hot and whose client is not settled."""
-        use = piece.use[begin:]
-        client = piece.client[begin:]
-        found = hot[use] & (self.judge.settled[client] <= piece.clock[begin:])
-        for i in np.flatnonzero(found).tolist():
+    def _hot(self, piece: Piece) -> Bools:
+        """Return per record whether its use, or a subnet of its client, is hot."""
+        cases, world = self.judge.cases, self.world
+        hot: Bools = cases.hot_use[piece.use]
+        if cases.hot_subnet.any():
+            near, wide = world.near[piece.client], world.wide[piece.client]
+            hot = hot | cases.hot_subnet[near] | cases.hot_subnet[wide]
+        return hot
+
+    def _inheriting(self, piece: Piece, begin: int, hot: Bools) -> Iterable[Item]:
+        """Yield hot records from `begin` on whose client is not settled."""
+        found = hot & (self.judge.settled[piece.client] <= piece.clock)
+        for i in np.flatnonzero(found[begin:]).tolist():
             yield Item(begin + i, len(ORDER), 0, begin + i)
 
     def _due(self, piece: Piece, views: dict[Kind, View], group: list[Item]) -> list[Item]:
@@ -223,7 +230,8 @@ class Engine:
         due = []
         for item in group:
             if item.kind == len(ORDER):
-                fresh = self.judge.settled[client] <= now
+                hot = self.judge.cases.hot_use[piece.moments[Kind.USE].rows[at]]
+                fresh = bool(hot) and self.judge.settled[client] <= now
             else:
                 kind = ORDER[item.kind]
                 rule = self._compiled.by_kind[kind][item.rule]
@@ -251,12 +259,10 @@ class Engine:
             if self.judge.hit(kind, row, rule, now, seen):
                 touched[kind, row] = None
         for kind, row in touched:
-            cold = kind is Kind.USE and not self.judge.cases.hot_use[row]
+            before = self.judge.hot(kind, row)
             self.judge.assess(kind, row, now)
-            if cold and self.judge.cases.hot_use[row]:
-                one = np.zeros_like(self.judge.cases.hot_use)
-                one[row] = True
-                agenda.add(self._inheriting(piece, at + 1, one))
+            if self.judge.hot(kind, row) and not before:
+                agenda.add(self._inheriting(piece, at + 1, self._hot(piece)))
 
     def _refire(self, kind: Kind, row: int, column: int, rule: Rule, now: float) -> None:
         """Note that a rule fires now."""

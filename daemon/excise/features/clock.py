@@ -22,8 +22,8 @@ Times = NDArray[np.float64]
 class Stamped:
     """Per record: the time its own numbers count at, and the clock after it (never falling).
 
-    `stepped_back_s` is how far the clock was set back by the last of these records; where that
-    happens the arrays end with that record and `taken` says how many were stamped.
+    Where the clock jumps the arrays end with the record that proved it, and `taken` says how many
+    were stamped; `stepped_back_s` is how far that record set the clock back.
     """
 
     ts: Times
@@ -60,11 +60,12 @@ class EventClock:
     def _stamp_slowly(self, raw: Times) -> Stamped:
         ts, clock = np.empty_like(raw), np.empty_like(raw)
         for i, t in enumerate(raw.tolist()):
-            before = self.now
+            before, jumps = self.now, self.jumps
             ts[i] = self._believe(t)
             clock[i] = self.now
-            if self.now < before:
-                return Stamped(ts[: i + 1], clock[: i + 1], i + 1, before - self.now)
+            if self.jumps > jumps:
+                back_s = max(0.0, before - self.now)
+                return Stamped(ts[: i + 1], clock[: i + 1], i + 1, back_s)
         return Stamped(ts, clock, len(raw))
 
     def _believe(self, t: float) -> float:

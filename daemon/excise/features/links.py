@@ -80,6 +80,7 @@ class Links:
 
     def _by_output(self, found: list[int]) -> Rows:
         rows = np.array(found, dtype=np.int64)
+        rows = rows[self.last[rows] > 0]  # a piece makes its links before it commits them
         return rows[np.lexsort((rows, -self.sums[rows, OUTPUT]))]
 
     def dump(self) -> dict[str, NDArray[np.generic]]:
