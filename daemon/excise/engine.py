@@ -230,8 +230,7 @@ class Engine:
         due = []
         for item in group:
             if item.kind == len(ORDER):
-                hot = self.judge.cases.hot_use[piece.moments[Kind.USE].rows[at]]
-                fresh = bool(hot) and self.judge.settled[client] <= now
+                fresh = bool(self._hot(piece)[at]) and self.judge.settled[client] <= now
             else:
                 kind = ORDER[item.kind]
                 rule = self._compiled.by_kind[kind][item.rule]

@@ -95,6 +95,10 @@ class Book:
                 del self._strikes[next(iter(self._strikes))]
         return DecisionEvent(now, op, old if reason is None else replace(old, reason=reason))
 
+    def pardon(self, decision: Decision) -> None:
+        """Forget the strikes of a target: the operator says that it was a mistake."""
+        self._strikes.pop((decision.plane, decision.target), None)
+
     def repose(self, posture: Posture, now: float) -> list[DecisionEvent]:
         """Bring the rules' decisions in line with a new posture; the operator's own stay."""
         events = []

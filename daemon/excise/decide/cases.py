@@ -1,11 +1,12 @@
 """Case files: all evidence by entity, and the scores that entities are judged by.
 
-A client answers for its own evidence and for that of the uses it carries, in the share they have
-of its output. An account answers for its own, for its uses', and for clients that it drives.
+A client answers for its own evidence, for that of the uses it carries, in the share they have of
+its traffic, and for that of its subnet where it acts like the subnet's bulk. An account answers for its own, for its uses', and for clients that it drives.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -34,6 +35,8 @@ class Cases:
         self.world, self.policy = world, policy
         self.dossiers: dict[Kind, dict[int, Dossier]] = {kind: {} for kind in Kind}
         self.hot_use = np.zeros(world.tables[Kind.USE].capacity, dtype=bool)
+        self.hot_subnet = np.zeros(world.tables[Kind.SUBNET].capacity, dtype=bool)
+        self.alike: Callable[[int, float], bool] = lambda _client, _now: False
         self._filed = np.zeros(world.tables[Kind.CLIENT].capacity, dtype=bool)
 
     # Evidence
@@ -90,6 +93,10 @@ class Cases:
             for use in dict.fromkeys(links.use[rows].tolist()):
                 if use in of_uses:
                     parts.append((of_uses[use], links.share(row, {use})))
+        near, wide = int(self.world.near[row]), int(self.world.wide[row])
+        if (self.hot_subnet[near] or self.hot_subnet[wide]) and self.alike(row, now):
+            dossiers = self.dossiers[Kind.SUBNET]
+            parts += [(dossiers[s], 1.0) for s in (near, wide) if self.hot_subnet[s]]
         return weigh(parts, now, self.policy.family_cap)
 
     def account_score(self, row: int, now: float) -> Score:
@@ -189,6 +196,8 @@ class Cases:
             self._filed[row] = False
         elif kind is Kind.USE:
             self.hot_use[row] = False
+        elif kind is Kind.SUBNET:
+            self.hot_subnet[row] = False
 
     def sweep(self, ladder: Ladder, now: float) -> None:
         """Forget evidence that has faded."""

@@ -21,6 +21,9 @@ from excise.model.entity import Kind
 from excise.model.settings import Settings
 from excise.model.step import Alarm, Effect
 
+#: a client counts as active for this long after a request
+ACTIVE_S = 3600.0
+
 
 class Docket:
     """Owns the book, the timers, and the effects that wait to be taken."""
@@ -34,6 +37,7 @@ class Docket:
         self.brake = Brake(settings.governor)
         self._timers: list[tuple[float, int, Plane, str]] = []
         self._serial = 0
+        self._wide: dict[str, int] = {}
         self._out: list[Effect] = []
 
     @property
@@ -99,7 +103,9 @@ class Docket:
         old = self.book.get(plane, target)
         fresh = verdict.rung >= MILDEST and (old is None or not old.enforcing)
         if fresh and self.effective is not Posture.OBSERVE:
-            if why := self.brake.check(now, *self._active_clients(now)):
+            enforced, active = self._active_clients(now)
+            inside = self._inside(target, now) if plane is Plane.NETWORK else 0
+            if why := self.brake.check(now, enforced + inside, active):
                 self._trip(why, now)
             else:
                 self.brake.count(now)
@@ -117,6 +123,7 @@ class Docket:
 
     def end(self, decision: Decision, op: Op, now: float) -> None:
         """End a decision."""
+        self._wide.pop(decision.target, None)
         self.emit(self.book.end((decision.plane, decision.target), op, now))
 
     # Bounds
@@ -139,13 +146,27 @@ class Docket:
     def _active_clients(self, now: float) -> tuple[int, int]:
         """Return how many clients active within the hour are enforced, and how many there are."""
         last = self.world.tables[Kind.CLIENT].last
-        since = now - 3600.0
+        since = now - ACTIVE_S
         enforced = 0
         for decision in self.book.active.values():
             if decision.plane is Plane.NETWORK and decision.enforcing:
                 row = self.world.clients.rows.get(decision.target)
-                enforced += row is not None and bool(last[row] > since)
+                if row is not None:
+                    enforced += bool(last[row] > since)
+                else:
+                    enforced += self._wide.get(decision.target, 0)
         return enforced, int(np.count_nonzero(last > since))
+
+    def _inside(self, target: str, now: float) -> int:
+        """Return how many clients active within the hour a target covers; kept for wide ones."""
+        if target in self.world.clients.rows:
+            return 1
+        rows = self.world.inside(parse_network(target))
+        since = now - ACTIVE_S
+        self._wide[target] = int(
+            np.count_nonzero(self.world.tables[Kind.CLIENT].last[rows] > since)
+        )
+        return self._wide[target]
 
     def configure(self, settings: Settings) -> None:
         """Take over changed settings; active decisions keep their rung."""
@@ -165,10 +186,10 @@ class Docket:
         """Return when the next timer is due, infinity if none is."""
         return self._timers[0][0] if self._timers else float("inf")
 
-    def take_timer(self) -> tuple[float, Decision | None]:
-        """Take the timer that is due first; None if its decision is gone."""
+    def take_timer(self) -> tuple[float, str, Decision | None]:
+        """Take the timer that is due first: when, on what; None if its decision is gone."""
         at, _, plane, target = heapq.heappop(self._timers)
-        return at, self.book.get(plane, target)
+        return at, target, self.book.get(plane, target)
 
     def climbs_at(self, decision: Decision) -> float:
         """Return when a decision may take its next rung."""

@@ -29,6 +29,8 @@ from excise.rules.schema import Rule
 
 #: a client that was judged need not be judged again on inherited evidence for this long
 SETTLED_S = 30.0
+#: how often it is looked again who lives in a prefix under decision
+REVIEW_S = 300.0
 #: a request's client must be the socket's peer in at least this share of its traffic
 DIRECT_SHARE = 0.5
 #: an account keeps its good name while this share of its requests comes through honest uses
@@ -43,11 +45,13 @@ class Judge:
         self.docket = Docket(settings, world)
         self.cases = Cases(world, settings.policy)
         self.neighbours = Neighbours(world, self.cases, settings.policy, settings.governor)
+        self.cases.alike = self.neighbours.acts_alike
         self.settled = np.zeros(world.tables[Kind.CLIENT].capacity)
         self._heard: dict[int, float] = {}
         self._judged: dict[tuple[Kind, int], float] = {}
         self._prefixes: dict[str, Prefix] = {}
         self._texts: dict[Prefix, str] = {}
+        self._reviews: dict[str, float] = {}
 
     def hit(self, kind: Kind, row: int, rule: Rule, now: float, seen: Seen) -> bool:
         """Take note that a rule fired for an entity; return whether to judge it now."""
@@ -72,6 +76,12 @@ class Judge:
         elif kind is Kind.SUBNET:
             self._assess_subnet(row, now)
         # Stacks and templates are context: what they show is explained, never enforced alone.
+
+    def hot(self, kind: Kind, row: int) -> bool:
+        """Whether clients answer for an entity."""
+        if kind is Kind.USE:
+            return bool(self.cases.hot_use[row])
+        return kind is Kind.SUBNET and bool(self.cases.hot_subnet[row])
 
     # Clients
 
@@ -156,6 +166,8 @@ class Judge:
         if rung >= MILDEST:
             alike, honest = self.neighbours.alike(row, now)
             if alike < policy.subnet_members or honest > self._most_honest():
+                # Too many others for the subnet as a whole: its members are met one by one.
+                self.cases.hot_subnet[row] = alike >= policy.subnet_members
                 rung = most = OBSERVE
                 why = f"{why}; {alike} members act alike, {honest:.0%} do not"
             elif honest > policy.collateral_soften:
@@ -180,6 +192,8 @@ class Judge:
         why = f"{members} guilty clients in {prefix.text}: {reason(score)}"
         self._prefixes[prefix.text] = prefix
         self._texts[prefix] = prefix.text
+        if prefix.text not in self._reviews:
+            self._review_at(prefix.text, now)
         verdict = Verdict(rung, score.total, score.rules, why)
         self.docket.apply(Plane.NETWORK, prefix.text, verdict, now)
         return True
@@ -199,16 +213,33 @@ class Judge:
 
     def run_timer(self) -> None:
         """Run the timer that is due first: a decision lapses, or may climb."""
-        at, decision = self.docket.take_timer()
+        at, target, decision = self.docket.take_timer()
         if decision is None:
+            self._reviews.pop(target, None)
             return
-        if decision.until > at:
+        if self._reviews.get(target) == at:
+            self._review(decision, at)
+        elif decision.until > at:
             if at == self.docket.climbs_at(decision):  # else: the end it had before a renewal
                 self._reassess(decision, at)
         elif decision.origin is Origin.RULES and self._still(decision, at):
             self.docket.keep(decision, at)
         else:
             self._end(decision, Op.EXPIRE, at)
+
+    def _review_at(self, target: str, now: float) -> None:
+        self._reviews[target] = now + REVIEW_S
+        self.docket.remind(now + REVIEW_S, Plane.NETWORK, target)
+
+    def _review(self, decision: Decision, now: float) -> None:
+        """Look again who else lives in a prefix: newcomers must not wait until it lapses."""
+        prefix = self._prefixes.get(decision.target)
+        if prefix is None:
+            self._reviews.pop(decision.target)
+        elif self.neighbours.honest(prefix, now) > self._most_honest():
+            self._end(decision, Op.LIFT, now)
+        else:
+            self._review_at(decision.target, now)
 
     def _reassess(self, decision: Decision, now: float) -> None:
         prefix = self._prefixes.get(decision.target)
@@ -263,6 +294,7 @@ class Judge:
         prefix = self._prefixes.pop(decision.target, None)
         if prefix is not None:
             del self._texts[prefix]
+            self._reviews.pop(decision.target, None)
         row = self.world.clients.rows.get(decision.target)
         if decision.plane is Plane.NETWORK and row is not None:
             self.neighbours.discard(row)
@@ -276,6 +308,8 @@ class Judge:
                 if kind is Kind.CLIENT:
                     self.settled[row] = now
             self._end(decision, Op.LIFT, now)
+            if forgive:
+                self.docket.book.pardon(decision)
 
     def sweep(self, now: float) -> None:
         """Forget what has faded."""
@@ -308,11 +342,12 @@ class Judge:
         self.docket.adopt(stored, strikes, now)
         self._prefixes.clear()
         self._texts.clear()
+        self._reviews.clear()
         for decision in stored:
             if decision.plane is Plane.NETWORK:
-                self._adopt_prefix(decision.target)
+                self._adopt_prefix(decision.target, now)
 
-    def _adopt_prefix(self, target: str) -> None:
+    def _adopt_prefix(self, target: str, now: float) -> None:
         network = parse_network(target)
         bits = int(network.network_address) >> (0 if network.version == 4 else 64)
         prefix = Prefix(network.version, bits, network.prefixlen)
@@ -320,6 +355,7 @@ class Judge:
         if len(members) >= self.docket.settings.policy.subnet_members:
             self._prefixes[target] = prefix
             self._texts[prefix] = target
+            self._review_at(target, now)
 
     def step_back(self, seconds: float) -> None:
         """Follow a clock that was set back."""
@@ -328,4 +364,5 @@ class Judge:
         self.neighbours.clear_caches()
         self._heard.clear()
         self._judged.clear()
+        self._reviews = {target: at - seconds for target, at in self._reviews.items()}
         self.settled[self.settled > 0] -= seconds

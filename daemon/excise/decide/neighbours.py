@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from excise.decide.cases import Cases
+from excise.decide.guard import parse_network
 from excise.decide.prefixes import Guilty, Prefix, cut
 from excise.decide.score import Score
 from excise.features.interner import Rows
@@ -22,6 +23,8 @@ ALIKE_OCTAVES = 1.5
 KEPT_S = 60.0
 MEMBERS_READ = 64
 BUSIEST = 16
+#: one long answer is anybody's; a client answers for its subnet from the second on
+LEAST_REQUESTS = 1.9
 MOSTLY = 0.5
 
 
@@ -32,6 +35,7 @@ class Neighbours:
         self.world, self.cases = world, cases
         self.policy, self.limits = policy, limits
         self.guilty = Guilty()
+        self.typical: dict[int, float] = {}
         self._scores: dict[Prefix, tuple[float, Score]] = {}
         self._honest: dict[Prefix, tuple[float, float]] = {}
 
@@ -96,11 +100,8 @@ class Neighbours:
 
     def _count_honest(self, prefix: Prefix, now: float) -> float:
         world = self.world
-        shift = np.uint64((32 if prefix.version == 4 else 64) - prefix.length)
-        inside = (world.version == prefix.version) & (
-            world.network >> shift == np.uint64(prefix.bits) >> shift
-        )
-        rows = np.flatnonzero(inside & (world.tables[Kind.CLIENT].last > now - ACTIVE_S))
+        rows = world.inside(parse_network(prefix.text))
+        rows = rows[world.tables[Kind.CLIENT].last[rows] > now - ACTIVE_S]
         if not len(rows):
             return 0.0
         members = np.fromiter(self.guilty.members.get(prefix, ()), dtype=np.uint64)
@@ -119,6 +120,17 @@ class Neighbours:
         for row in rows[np.argsort(-requests, kind="stable")][:BUSIEST].tolist():
             if self.cases.guilty_share(row) < MOSTLY:
                 self.discard(row)
+
+    def acts_alike(self, client: int, now: float) -> bool:
+        """Whether a client of a guilty subnet acts like its bulk, twice at least."""
+        at = np.array([client])
+        n = float(self.world.decayed("llm_requests_24h", Kind.CLIENT, at, now)[0])
+        if n < LEAST_REQUESTS:
+            return False
+        typical = float(self.world.decayed("log_output", Kind.CLIENT, at, now)[0]) / n
+        subnets = (int(self.world.near[client]), int(self.world.wide[client]))
+        whole = [self.typical[s] for s in subnets if self.cases.hot_subnet[s]]
+        return any(abs(typical - w) <= ALIKE_OCTAVES for w in whole)
 
     def _worst_share(self, rows: Rows, chosen: NDArray[np.bool_], now: float) -> float:
         """Return the share of some clients among others: the worst of heads, requests, tokens."""
@@ -142,8 +154,9 @@ class Neighbours:
         typical = world.decayed("log_output", Kind.CLIENT, members, now) / n
         output = world.decayed("output_tokens_24h", Kind.CLIENT, members, now)
         total = float(output.sum())
-        if not total:
+        if not total or not (n > 1e-6).any():
             return 0, 1.0
-        whole = float(np.average(typical, weights=output))
+        # The median by heads: however heavy a lone tenant is, it does not move what is typical.
+        self.typical[subnet] = whole = float(np.median(typical[n > 1e-6]))
         alike = (np.abs(typical - whole) <= ALIKE_OCTAVES) & (n > 1e-6)
         return int(alike.sum()), self._worst_share(members, ~alike, now)

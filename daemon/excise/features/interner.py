@@ -28,9 +28,14 @@ class Interner(Generic[K]):
         return len(self.rows)
 
     @property
+    def room(self) -> int:
+        """How many new keys can be taken before rows must be forgotten."""
+        return max(0, int(self.capacity * HIGH_WATER) - len(self.rows))
+
+    @property
     def full(self) -> bool:
         """Whether the next new key has to wait until rows were forgotten."""
-        return len(self.rows) >= int(self.capacity * HIGH_WATER)
+        return self.room == 0
 
     def intern(self, keys: list[K]) -> tuple[Rows, list[int], int]:
         """Return rows of keys in order, the positions of new keys, and how many keys were taken.

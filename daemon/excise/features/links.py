@@ -31,6 +31,11 @@ class Links:
         self._of_client, self._of_use = Chains(size), Chains(size)
 
     @property
+    def room(self) -> int:
+        """How many new links can be taken before links must be forgotten."""
+        return self._names.room
+
+    @property
     def full(self) -> bool:
         """Whether links must be forgotten before new ones."""
         return self._names.full
@@ -74,9 +79,14 @@ class Links:
         The lesser, because one long answer among a tenant's thousand short ones is no takeover.
         """
         rows = self._of_client.of(client)
-        sums = self.sums[rows].sum(axis=0)
-        ours = self.sums[[r for r in rows if int(self.use[r]) in uses]].sum(axis=0)
-        return min(float(o / s) if s else 1.0 for o, s in zip(ours, sums, strict=True))
+        requests = tokens = our_requests = our_tokens = 0.0
+        for row, (r, t) in zip(rows, self.sums[rows].tolist(), strict=True):
+            requests, tokens = requests + r, tokens + t
+            if int(self.use[row]) in uses:
+                our_requests, our_tokens = our_requests + r, our_tokens + t
+        return min(
+            our_requests / requests if requests else 1.0, our_tokens / tokens if tokens else 1.0
+        )
 
     def _by_output(self, found: list[int]) -> Rows:
         rows = np.array(found, dtype=np.int64)

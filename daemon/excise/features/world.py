@@ -129,6 +129,16 @@ class World:
         account, stack = divmod(self.uses.name(row), 1 << 32)
         return f"{self.accounts.name(account)} via {self.stacks.name(stack) or 'unknown stack'}"
 
+    def inside(self, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Rows:
+        """Return the clients inside a network, live or once live."""
+        bits, length = int(network.network_address), network.prefixlen
+        if network.version == 6:
+            bits, length = bits >> 64, min(length, 64)
+        shift = np.uint64((32 if network.version == 4 else 64) - length)
+        same = self.network >> shift == np.uint64(bits) >> shift
+        rows: Rows = np.flatnonzero((self.version == network.version) & same)
+        return rows
+
     def use_owner(self, row: int) -> int:
         """Return the account row of a use."""
         return self.uses.name(row) >> 32
@@ -164,8 +174,11 @@ class World:
         """Find the rows of a span's records and their numbers; fewer if a table filled up.
 
         None says that a table was full at the first record: it has forgotten now, come again.
+        No more are taken than there is room for, so that a table forgets at the very record that
+        needs a row, with nothing in it of records still to come.
         """
-        begin, end = span.begin, span.end
+        begin = span.begin
+        end = min(span.end, begin + max(1, self._room()))
         client, n1 = self._client_rows(batch.client[begin:end])
         account, _, n2 = self.accounts.intern(batch.account[begin:end])
         stack, _, n3 = self.stacks.intern(batch.stack[begin:end])
@@ -189,6 +202,11 @@ class World:
             Kind.TEMPLATE: template[:n],
         }
         return self._numbers(batch, rows, link[:n], span)
+
+    def _room(self) -> int:
+        """Return how many records fit for certain; a v6 record may bring two subnets."""
+        names = (self.clients, self.accounts, self.stacks, self.templates, self.uses, self.links)
+        return min(self.subnets.room // 2, *(n.room for n in names))
 
     def _client_rows(self, names: list[str]) -> tuple[Rows, int]:
         found = list(map(self._aliases.get, names))
