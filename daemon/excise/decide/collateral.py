@@ -57,7 +57,7 @@ def behind(parties: Sequence[Party], *, accused: bool) -> Collateral:
         else:
             honest += 1
             honest_tokens += p.output
-    if accused and honest < LEAST_HONEST:
+    if not parties or (accused and honest < LEAST_HONEST):
         return Collateral(tuple(culprits), honest, 0.0, 0.0)
     return Collateral(
         tuple(culprits), honest, honest_tokens / total if total else 0.0, honest / len(parties)
