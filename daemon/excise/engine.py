@@ -1,5 +1,6 @@
-"""The engine: batches in, effects out. Pure: no I/O, no clock; the same records give the same
-decisions however they are cut into batches.
+"""The engine: batches in, effects out. Pure: no I/O, no clock.
+
+The same records give the same decisions however they are cut into batches.
 
 How that is kept: features depend on the records alone and are exact after every record
 (`features.state.prefix`); everything that reads across entities (collateral, prefixes, quantiles)
@@ -57,7 +58,7 @@ class Engine:
     def __init__(self, settings: Settings, rulebook: Rulebook) -> None:
         self.settings = settings
         self.rulebook = rulebook
-        self.world = World(settings.capacity, lambda k: self.judge.cases.held(k), self._forgotten)
+        self.world = World(settings.capacity, self._held, self._forgotten)
         self.judge = Judge(settings, self.world)
         self.baselines = Baselines()
         self._operator = Operator(self.judge)
@@ -112,43 +113,34 @@ class Engine:
         batch = columns(records)
         begin = 0
         while begin < len(batch):
-            before = self._clock.jumps
+            jumps = self._clock.jumps
             stamped = self._clock.stamp(batch.ts[begin:])
             end = begin + stamped.taken
+            # Stamps are of the rest of the batch; a span wants them for the whole.
+            ts, clock = (np.concatenate((np.zeros(begin), s)) for s in (stamped.ts, stamped.clock))
             # A set-back ends the run at the record that proved it: that one counts afterwards.
-            back = stamped.stepped_back_s
-            last = end - 1 if back else end
-            offset = begin
-            self._run(batch, stamped.ts, stamped.clock, offset, last)
-            if self._clock.jumps > before:
+            back_s = stamped.stepped_back_s
+            last = end - 1 if back_s else end
+            self._run(batch, Span(ts, clock, begin, last))
+            if self._clock.jumps > jumps:
                 self._jumped()
-            if back:
-                self._step_back(back)
-                self._run(batch, stamped.ts, stamped.clock, offset, end, last)
+            if back_s:
+                self._step_back(back_s)
+                self._run(batch, Span(ts, clock, last, end))
             begin = end
         self._records += len(batch)
 
-    def _run(
-        self,
-        batch: Batch,
-        ts: np.ndarray,
-        clock: np.ndarray,
-        offset: int,
-        end: int,
-        begin: int | None = None,
-    ) -> None:
-        """Run records begin..end of a batch; `ts` and `clock` start at record `offset`."""
-        at = offset if begin is None else begin
-        # World.take slices batch columns and stamps alike, so stamps are padded to the batch.
-        whole_ts = np.concatenate((np.zeros(offset), ts))
-        whole_clock = np.concatenate((np.zeros(offset), clock))
-        while at < end:
-            if whole_clock[at] >= self._grid:
-                self._run_timers(float(whole_clock[at]), None, 0)
-                self._advance(float(whole_clock[at]))
-            upto = int(np.searchsorted(whole_clock[at:end], self._grid)) + at
-            span = Span(whole_ts, whole_clock, at, min(upto, at + PIECE))
-            piece = self.world.take(batch, span)
+    def _run(self, batch: Batch, span: Span) -> None:
+        """Run the records of a span, in pieces that do not cross the grid."""
+        at = span.begin
+        while at < span.end:
+            now = float(span.clock[at])
+            if now >= self._grid:
+                self._run_timers(now, None, 0)
+                self._advance(now)
+            upto = at + int(np.searchsorted(span.clock[at : span.end], self._grid))
+            part = Span(span.ts, span.clock, at, min(upto, at + PIECE))
+            piece = self.world.take(batch, part)
             if piece is not None:
                 self._work(piece)
                 at += len(piece)
@@ -208,12 +200,12 @@ class Engine:
                 for i, j in zip(record.tolist(), at.tolist(), strict=True):
                     yield Item(i, k, r, j)
 
-    def _hot(self, piece: Piece) -> Bools:
+    def _hot(self, piece: Piece, at: slice = slice(None)) -> Bools:
         """Return per record whether its use, or a subnet of its client, is hot."""
         cases, world = self.judge.cases, self.world
-        hot: Bools = cases.hot_use[piece.use]
+        hot: Bools = cases.hot_use[piece.use[at]]
         if cases.hot_subnet.any():
-            near, wide = world.near[piece.client], world.wide[piece.client]
+            near, wide = world.near[piece.client[at]], world.wide[piece.client[at]]
             hot = hot | cases.hot_subnet[near] | cases.hot_subnet[wide]
         return hot
 
@@ -230,7 +222,8 @@ class Engine:
         due = []
         for item in group:
             if item.kind == len(ORDER):
-                fresh = bool(self._hot(piece)[at]) and self.judge.settled[client] <= now
+                hot = self._hot(piece, slice(at, at + 1))
+                fresh = bool(hot[0]) and self.judge.settled[client] <= now
             else:
                 kind = ORDER[item.kind]
                 rule = self._compiled.by_kind[kind][item.rule]
@@ -289,6 +282,9 @@ class Engine:
         for fired in self._fired.values():
             fired[fired > 0] -= seconds
         self._grid -= seconds
+
+    def _held(self, kind: Kind) -> Rows:
+        return self.judge.cases.held(kind)
 
     def _forgotten(self, kind: Kind, rows: np.ndarray) -> None:
         self.judge.forget_rows(kind, rows)

@@ -1,7 +1,8 @@
 """Case files: all evidence by entity, and the scores that entities are judged by.
 
 A client answers for its own evidence, for that of the uses it carries, in the share they have of
-its traffic, and for that of its subnet where it acts like the subnet's bulk. An account answers for its own, for its uses', and for clients that it drives.
+its traffic, and for that of its subnet where it acts like the subnet's bulk. An account answers
+for its own, for its uses', and for clients that it drives.
 """
 
 from __future__ import annotations
@@ -90,9 +91,8 @@ class Cases:
         if of_uses:
             links = self.world.links
             rows = links.of_client(row)
-            for use in dict.fromkeys(links.use[rows].tolist()):
-                if use in of_uses:
-                    parts.append((of_uses[use], links.share(row, {use})))
+            uses = [u for u in dict.fromkeys(links.use[rows].tolist()) if u in of_uses]
+            parts += [(of_uses[use], links.share(row, {use})) for use in uses]
         near, wide = int(self.world.near[row]), int(self.world.wide[row])
         if (self.hot_subnet[near] or self.hot_subnet[wide]) and self.alike(row, now):
             dossiers = self.dossiers[Kind.SUBNET]

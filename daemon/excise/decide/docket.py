@@ -161,7 +161,7 @@ class Docket:
         """Return how many clients active within the hour a target covers; kept for wide ones."""
         if target in self.world.clients.rows:
             return 1
-        rows = self.world.inside(parse_network(target))
+        rows = self.world.directory.inside(parse_network(target))
         since = now - ACTIVE_S
         self._wide[target] = int(
             np.count_nonzero(self.world.tables[Kind.CLIENT].last[rows] > since)

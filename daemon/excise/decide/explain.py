@@ -12,9 +12,9 @@ from excise.decide.judge import Judge
 from excise.decide.score import Score
 from excise.decide.words import evidence_sentence, number
 from excise.errors import InvalidError, NotFoundError
+from excise.features.directory import client_name
 from excise.features.table import FEATURES
 from excise.features.values import resting
-from excise.features.world import client_name
 from excise.model.decision import Decision, Plane
 from excise.model.entity import Kind
 from excise.model.view import EvidenceView, Explanation
@@ -143,11 +143,12 @@ def _evidence(score: Score, now: float) -> tuple[EvidenceView, ...]:
 
 
 def _traffic(subject: Subject, f: dict[str, float]) -> list[str]:
-    return [
+    text = (
         f"{subject.kind.value} {subject.name}: {number(f['total'])} requests since it was first "
         f"seen {number(f['age_s'] / 3600)} h ago; over the last day about "
         f"{number(f['requests_24h'])} requests and {number(f['output_tokens_24h'])} output tokens."
-    ]
+    )
+    return [text]
 
 
 def _score_sentences(judge: Judge, score: Score) -> list[str]:
@@ -160,10 +161,11 @@ def _score_sentences(judge: Judge, score: Score) -> list[str]:
         if points >= 1.0
     )
     hint = f" (experimental rules would add {score.hint:.0f})" if score.hint >= 1.0 else ""
-    return [
+    text = (
         f"Score {score.total:.0f} of {policy.drop:.0f} that a drop takes "
         f"(throttle from {policy.throttle:.0f}): {parts or 'nothing firm'}{hint}."
-    ]
+    )
+    return [text]
 
 
 def _behind(judge: Judge, subject: Subject) -> list[str]:
@@ -172,10 +174,11 @@ def _behind(judge: Judge, subject: Subject) -> list[str]:
     c = judge.cases.collateral(subject.row)
     if not c.honest:
         return []
-    return [
+    text = (
         f"{c.honest} other accounts share the address, with {c.honest_tokens:.0%} of its output "
         f"tokens; {len(c.culprits)} carry the rest."
-    ]
+    )
+    return [text]
 
 
 def _safe(judge: Judge, subject: Subject, now: float) -> list[str]:

@@ -203,10 +203,11 @@ class Judge:
         for prefix in self.neighbours.around(row):
             text = self._texts.get(prefix)
             decision = None if text is None else self.docket.book.get(Plane.NETWORK, text)
-            if decision is not None and decision.wanted == self.docket.ladder.top:
-                if decision.until - now > self.docket.half_life_s(decision):
-                    self._settle(row, decision)
-                    return True
+            if decision is None or decision.wanted < self.docket.ladder.top:
+                continue
+            if decision.until - now > self.docket.half_life_s(decision):
+                self._settle(row, decision)
+                return True
         return False
 
     # Time

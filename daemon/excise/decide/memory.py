@@ -101,7 +101,7 @@ def load_world(world: World, arrays: Arrays) -> None:
     for name, column in world.client_columns().items():
         column[: len(world.clients.keys)] = arrays[f"client.{name}"]
     world.links.load(arrays)
-    world.index_uses()
+    world.directory.reindex()
 
 
 def _load_names(names: Interner[Any], text: NDArray[np.generic], live: NDArray[np.generic]) -> None:

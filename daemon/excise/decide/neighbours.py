@@ -100,7 +100,7 @@ class Neighbours:
 
     def _count_honest(self, prefix: Prefix, now: float) -> float:
         world = self.world
-        rows = world.inside(parse_network(prefix.text))
+        rows = world.directory.inside(parse_network(prefix.text))
         rows = rows[world.tables[Kind.CLIENT].last[rows] > now - ACTIVE_S]
         if not len(rows):
             return 0.0

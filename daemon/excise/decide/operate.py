@@ -19,7 +19,7 @@ class Operator:
         self._judge = judge
 
     def act(self, wish: Wish, now: float) -> None:
-        """Do one thing. Raises RefusedError, NotFoundError or InvalidError, then nothing changed."""
+        """Do one thing. Raises RefusedError, NotFoundError or InvalidError: nothing changed."""
         if isinstance(wish, Place):
             self._place(wish, now)
         elif isinstance(wish, Lift):

@@ -1,5 +1,7 @@
-"""Evidence and scores. A rule that fires gives its weight in points, which fade with its
-half-life; points add up within a family, each family is capped, families add up to the score.
+"""Evidence and scores.
+
+A rule that fires gives its weight in points, which fade with its half-life; points add up within
+a family, each family is capped, and families add up to the score.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +16,10 @@ Column = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Columns over n records. `sums` has shape (n, 5): requests, input tokens, output tokens,
-    bytes out, errors; unknown counts as 0. Flags are 0.0 or 1.0.
+    """Columns over n records; unknown counts as 0, flags are 0.0 or 1.0.
+
+    `sums` has shape (n, 5): requests, input tokens, output tokens, bytes out, errors. `keys` are
+    (client, account, ja4, user agent).
     """
 
     ts: Column
@@ -26,46 +29,55 @@ class Batch:
     direct: Column
     log_input: Column
     log_output: Column
-    client: list[str]
-    account: list[str]
-    stack: list[str]
+    keys: list[tuple[str, str, str, str]]
     template: list[str]
 
     def __len__(self) -> int:
-        return len(self.client)
+        return len(self.keys)
 
 
 def columns(records: Sequence[Record]) -> Batch:
     """Turn records into columns."""
     n = len(records)
-    counts = np.array(
-        [(r.input_tokens, r.output_tokens, r.bytes_out, r.status) for r in records],
-        dtype=np.float64,
-    ).reshape(n, 4)
-    tokens = np.maximum(counts[:, :2], 0.0)
+    if not n:
+        raise ValueError("no records")
+    fields = list(zip(*map(_FIELDS, records), strict=True))
+    ts, tokens_in, tokens_out, bytes_out, status = (
+        np.array(f, dtype=np.float64) for f in fields[:5]
+    )
+    tls, peer, prompt, clients = fields[5:9]
     sums = np.empty((n, 5))
     sums[:, 0] = 1.0
-    sums[:, 1:3] = tokens
-    sums[:, 3] = np.maximum(counts[:, 2], 0.0)
-    sums[:, 4] = counts[:, 3] >= 400
-    llm = ((counts[:, 1] > 0) & (counts[:, 3] < 400)).astype(np.float64)
+    sums[:, 1] = np.maximum(tokens_in, 0.0)
+    sums[:, 2] = np.maximum(tokens_out, 0.0)
+    sums[:, 3] = np.maximum(bytes_out, 0.0)
+    sums[:, 4] = status >= 400
+    llm = ((tokens_out > 0) & (status < 400)).astype(np.float64)
+    direct = [not p or p == c for p, c in zip(peer, clients, strict=True)]
     return Batch(
-        ts=np.array([r.ts for r in records], dtype=np.float64),
+        ts=ts,
         sums=sums,
         llm=llm,
-        plaintext=np.array([r.tls == "none" for r in records], dtype=np.float64),
-        direct=np.array([not r.peer or r.peer == r.client for r in records], dtype=np.float64),
-        log_input=np.log2(1.0 + tokens[:, 0]) * llm,
-        log_output=np.log2(1.0 + tokens[:, 1]) * llm,
-        client=[r.client for r in records],
-        account=[r.account for r in records],
-        stack=[stack_name(r) for r in records],
-        template=[r.prompt[0] if r.prompt else "" for r in records],
+        plaintext=np.array([t == "none" for t in tls], dtype=np.float64),
+        direct=np.array(direct, dtype=np.float64),
+        log_input=np.log2(1.0 + sums[:, 1]) * llm,
+        log_output=np.log2(1.0 + sums[:, 2]) * llm,
+        keys=list(zip(clients, *fields[9:], strict=True)),
+        template=[p[0] if p else "" for p in prompt],
     )
 
 
-def stack_name(record: Record) -> str:
-    """Return the client stack's name, `ja4 user-agent`; "" where neither is known."""
-    if record.ja4:
-        return f"{record.ja4} {record.user_agent}"
-    return record.user_agent
+_FIELDS = attrgetter(
+    "ts",
+    "input_tokens",
+    "output_tokens",
+    "bytes_out",
+    "status",
+    "tls",
+    "peer",
+    "prompt",
+    "client",
+    "account",
+    "ja4",
+    "user_agent",
+)

@@ -44,14 +44,14 @@ class Links:
         """Return links in use, capacity, and links forgotten."""
         return len(self._names) - 1, self._names.capacity, self._names.evicted
 
-    def intern(self, client: Rows, use: Rows) -> tuple[Rows, int]:
-        """Return link rows of records in order, and how many were taken."""
-        rows, fresh, taken = self._names.intern((client << 32 | use).tolist())
-        if fresh:
-            new = rows[fresh]
-            self.client[new], self.use[new] = client[fresh], use[fresh]
-            self._chain(new)
-        return rows, taken
+    def one(self, client: int, use: int) -> int | None:
+        """Return the row of a link, new or known; None if it would be new and there is no room."""
+        row, fresh = self._names.one(client << 32 | use)
+        if row is not None and fresh:
+            self.client[row], self.use[row] = client, use
+            self._of_client.add(client, row)
+            self._of_use.add(use, row)
+        return row
 
     def add(self, rows: Rows, added: Matrix, ts: Column) -> None:
         """Add weighted requests and tokens, in record order."""

@@ -1,4 +1,4 @@
-"""This host's own population: quantiles of features over the entities active within a day.
+"""The host's own population: quantiles of features over the entities active within a day.
 
 Every entity counts once, however heavy it is, so a few heavy ones cannot drag a quantile along.
 A population of fewer than `LEAST` entities does not know itself: no quantile, floors rule alone.

@@ -39,7 +39,7 @@ class View:
         h = self._table.decay[at]
         if h >= 0:
             return value / self._weights[:, h]
-        if name == "active_hours" or name == "total":
+        if name in {"active_hours", "total"}:
             return value
         return ESTIMATE[np.minimum(value.astype(np.int64), len(ESTIMATE) - 1)]
 

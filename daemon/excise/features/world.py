@@ -8,7 +8,6 @@ rows under evidence or a decision are `held` and go last.
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -16,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from excise.features.batch import Batch
+from excise.features.directory import ACCOUNT, CLIENT, LINK, STACK, USE, Directory
 from excise.features.interner import LOW_WATER, Interner, Rows
-from excise.features.links import Links
 from excise.features.sketch import slots
 from excise.features.state import HALF_LIVES, Added, Column, Matrix, Moment, Table
 from excise.model.entity import Kind
@@ -26,14 +25,15 @@ from excise.model.settings import Capacity
 GENERATION_S = 43_200.0
 #: 4 h: 2^240 for the shortest half-life, far inside a double, and an exact power of two
 LANDMARK_S = 14_400.0
-_NO_ROW = -1
 ALWAYS_EXACT = frozenset({Kind.CLIENT, Kind.SUBNET, Kind.USE})
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """Records of one pass. `moments` are the exact kinds'; `subnet_at` gives, for each row of the
-    subnets' moment, the record it stems from.
+    """Records of one pass.
+
+    `moments` are the exact kinds'; `subnet_at` gives, for each row of the subnets' moment, the
+    record it stems from.
     """
 
     ts: Column
@@ -83,34 +83,25 @@ class World:
             Kind.TEMPLATE: capacity.templates,
         }
         self.tables = {kind: Table(kind, max(16, size) + 1) for kind, size in sizes.items()}
-        self.clients: Interner[str] = Interner(sizes[Kind.CLIENT], "")
-        self.subnets: Interner[str] = Interner(sizes[Kind.SUBNET], "")
-        self.accounts: Interner[str] = Interner(sizes[Kind.ACCOUNT], "")
-        self.stacks: Interner[str] = Interner(sizes[Kind.STACK], "")
-        self.templates: Interner[str] = Interner(sizes[Kind.TEMPLATE], "")
-        self.uses: Interner[int] = Interner(sizes[Kind.USE], 0)
-        self.links = Links(capacity.links)
+        self.directory = Directory(capacity)
+        self.clients, self.subnets = self.directory.clients, self.directory.subnets
+        self.accounts, self.uses = self.directory.accounts, self.directory.uses
+        self.links = self.directory.links
+        self.near, self.wide = self.directory.near, self.directory.wide
+        self.network, self.version = self.directory.network, self.directory.version
         self.exact = ALWAYS_EXACT
-        self.near: Rows = np.zeros(self.tables[Kind.CLIENT].capacity, dtype=np.int64)
-        self.wide: Rows = np.zeros_like(self.near)
-        self.network: NDArray[np.uint64] = np.zeros(len(self.near), dtype=np.uint64)
-        self.version: NDArray[np.uint8] = np.zeros(len(self.near), dtype=np.uint8)
         self.landmark = 0.0
         self.generation = 0.0
-        self._aliases: dict[str, int] = {"": 0}
-        self._uses_of: dict[int, list[int]] = {}
 
     # Names
 
     def interner(self, kind: Kind) -> Interner[str]:
         """Return the names of a kind (not of uses, whose names are made of two others)."""
-        return {
-            Kind.CLIENT: self.clients,
-            Kind.SUBNET: self.subnets,
-            Kind.ACCOUNT: self.accounts,
-            Kind.STACK: self.stacks,
-            Kind.TEMPLATE: self.templates,
-        }[kind]
+        return self.directory.interner(kind)
+
+    def name(self, kind: Kind, row: int) -> str:
+        """Return an entity's name: canonical CIDR, account id, `account via stack`, and so on."""
+        return self.directory.name(kind, row)
 
     def used(self, kind: Kind) -> int:
         """Return how many rows from the first have ever been used."""
@@ -122,38 +113,13 @@ class World:
         names = self.uses if kind is Kind.USE else self.interner(kind)
         return len(names) - 1, names.capacity, names.evicted
 
-    def name(self, kind: Kind, row: int) -> str:
-        """Return an entity's name: canonical CIDR, account id, `account via stack`, …"""
-        if kind is not Kind.USE:
-            return self.interner(kind).name(row)
-        account, stack = divmod(self.uses.name(row), 1 << 32)
-        return f"{self.accounts.name(account)} via {self.stacks.name(stack) or 'unknown stack'}"
-
-    def inside(self, network: ipaddress.IPv4Network | ipaddress.IPv6Network) -> Rows:
-        """Return the clients inside a network, live or once live."""
-        bits, length = int(network.network_address), network.prefixlen
-        if network.version == 6:
-            bits, length = bits >> 64, min(length, 64)
-        shift = np.uint64((32 if network.version == 4 else 64) - length)
-        same = self.network >> shift == np.uint64(bits) >> shift
-        rows: Rows = np.flatnonzero((self.version == network.version) & same)
-        return rows
-
     def use_owner(self, row: int) -> int:
         """Return the account row of a use."""
         return self.uses.name(row) >> 32
 
     def uses_of(self, account: int) -> list[int]:
         """Return the use rows of an account."""
-        return self._uses_of.get(account, [])
-
-    def index_uses(self) -> None:
-        """Find out anew which uses each account has."""
-        self._aliases = {"": 0}
-        self._uses_of = {}
-        for key, row in sorted(self.uses.rows.items(), key=lambda item: item[1]):
-            if row:
-                self._uses_of.setdefault(key >> 32, []).append(row)
+        return self.directory.uses_of(account)
 
     def client_columns(self) -> dict[str, NDArray[np.generic]]:
         """Return what is kept of clients beside their table, for storing."""
@@ -178,84 +144,21 @@ class World:
         needs a row, with nothing in it of records still to come.
         """
         begin = span.begin
-        end = min(span.end, begin + max(1, self._room()))
-        client, n1 = self._client_rows(batch.client[begin:end])
-        account, _, n2 = self.accounts.intern(batch.account[begin:end])
-        stack, _, n3 = self.stacks.intern(batch.stack[begin:end])
-        template, _, n4 = self.templates.intern(batch.template[begin:end])
-        n = min(n1, n2, n3, n4)
-        use, fresh, n5 = self.uses.intern(self._use_keys(account[:n], stack[:n]))
-        for i in fresh:
-            self._uses_of.setdefault(int(account[i]), []).append(int(use[i]))
-        n6 = self._subnet_rows(client[:n5])
-        n = min(n5, n6)
-        link, n7 = self.links.intern(client[:n], use[:n])
-        n = min(n, n7)
+        end = min(span.end, begin + max(1, self.directory.room()))
+        found, n1 = self.directory.find(batch.keys[begin:end])
+        template, _, n2 = self.directory.templates.intern(batch.template[begin:end])
+        n = min(n1, n2)
         if n == 0:
             self._forget_full()
             return None
         rows = {
-            Kind.CLIENT: client[:n],
-            Kind.ACCOUNT: account[:n],
-            Kind.USE: use[:n],
-            Kind.STACK: stack[:n],
+            Kind.CLIENT: found[:n, CLIENT],
+            Kind.ACCOUNT: found[:n, ACCOUNT],
+            Kind.USE: found[:n, USE],
+            Kind.STACK: found[:n, STACK],
             Kind.TEMPLATE: template[:n],
         }
-        return self._numbers(batch, rows, link[:n], span)
-
-    def _room(self) -> int:
-        """Return how many records fit for certain; a v6 record may bring two subnets."""
-        names = (self.clients, self.accounts, self.stacks, self.templates, self.uses, self.links)
-        return min(self.subnets.room // 2, *(n.room for n in names))
-
-    def _client_rows(self, names: list[str]) -> tuple[Rows, int]:
-        found = list(map(self._aliases.get, names))
-        if None not in found:
-            return np.array(found, dtype=np.int64), len(names)
-        if len(self._aliases) > 4 * self.clients.capacity:
-            self._aliases = {"": 0}
-        for i, known in enumerate(found):
-            if known is None:
-                row = self._client_row(names[i])
-                if row is None:
-                    return np.array(found[:i], dtype=np.int64), i
-                found[i] = row
-        return np.array(found, dtype=np.int64), len(names)
-
-    def _client_row(self, address: str) -> int | None:
-        """Return the row of a client's address, None if the table is full."""
-        row = self._aliases.get(address)
-        if row is not None:
-            return row
-        version, network = client_bits(address)
-        row, fresh = self.clients.one(client_name(version, network))
-        if row is not None:
-            self._aliases[address] = row
-            if fresh:
-                self.version[row], self.network[row] = version, network
-                self.near[row] = self.wide[row] = _NO_ROW
-        return row
-
-    def _subnet_rows(self, clients: Rows) -> int:
-        """Make sure that the clients' subnets have rows; return how many clients have."""
-        if not len(clients) or (self.near[clients] >= 0).all():
-            return len(clients)
-        for i in np.flatnonzero(self.near[clients] < 0).tolist():
-            row = int(clients[i])
-            if self.near[row] >= 0:
-                continue
-            near, *wide = subnet_names(int(self.version[row]), int(self.network[row]))
-            near_row, _ = self.subnets.one(near)
-            wide_row, _ = self.subnets.one(wide[0]) if wide else (0, False)
-            if near_row is None or wide_row is None:
-                return i
-            self.near[row], self.wide[row] = near_row, wide_row
-        return len(clients)
-
-    @staticmethod
-    def _use_keys(account: Rows, stack: Rows) -> list[int]:
-        keys: list[int] = np.where(account > 0, account << 32 | stack, 0).tolist()
-        return keys
+        return self._numbers(batch, rows, found[:n, LINK], span)
 
     def _numbers(self, batch: Batch, rows: dict[Kind, Rows], link: Rows, span: Span) -> Piece:
         at = slice(span.begin, span.begin + len(link))
@@ -360,22 +263,23 @@ class World:
     # Forgetting
 
     def _forget_full(self) -> None:
+        self.directory.clear_memo()
         if self.clients.full:
-            gone = self._forget(Kind.CLIENT, self.clients)
-            self._aliases = {"": 0}
-            self.links.forget_clients(gone)
+            self.links.forget_clients(self._forget(Kind.CLIENT, self.clients))
         if self.accounts.full:
-            self._drop_uses(self._uses_where(32, self._forget(Kind.ACCOUNT, self.accounts)))
-        if self.stacks.full:
-            self._drop_uses(self._uses_where(0, self._forget(Kind.STACK, self.stacks)))
+            self._drop_uses(
+                self.directory.uses_where(32, self._forget(Kind.ACCOUNT, self.accounts))
+            )
+        if self.directory.stacks.full:
+            self._drop_uses(
+                self.directory.uses_where(0, self._forget(Kind.STACK, self.directory.stacks))
+            )
         if self.uses.full:
             self._drop_uses(self._least(Kind.USE, self.uses))
-        if self.templates.full:
-            self._forget(Kind.TEMPLATE, self.templates)
+        if self.directory.templates.full:
+            self._forget(Kind.TEMPLATE, self.directory.templates)
         if self.subnets.full:
-            gone = self._forget(Kind.SUBNET, self.subnets)
-            orphans = np.isin(self.near, gone) | np.isin(self.wide, gone)
-            self.near[orphans] = _NO_ROW
+            self.directory.orphan(self._forget(Kind.SUBNET, self.subnets))
         if self.links.full:
             self.links.forget()
 
@@ -404,25 +308,9 @@ class World:
         self.tables[kind].clear(gone)
         self._forgotten(kind, gone)
 
-    def _uses_where(self, shift: int, gone: Rows) -> Rows:
-        """Return uses whose account (shift 32) or stack (shift 0) was forgotten."""
-        lost = set(gone.tolist())
-        rows = [
-            row
-            for key, row in self.uses.rows.items()
-            if row and (key >> shift & 0xFFFFFFFF) in lost
-        ]
-        return np.array(rows, dtype=np.int64)
-
     def _drop_uses(self, gone: Rows) -> None:
-        for row in gone.tolist():
-            siblings = self._uses_of.get(self.uses.name(row) >> 32, [])
-            siblings.remove(row)
-            if not siblings:
-                self._uses_of.pop(self.uses.name(row) >> 32, None)
-        self.uses.forget(gone.tolist())
+        self.directory.drop_uses(gone)
         self._clear(Kind.USE, gone)
-        self.links.forget_uses(gone)
 
 
 def weighted(batch: Batch, at: slice, weights: Matrix) -> Matrix:
@@ -440,27 +328,3 @@ def weighted(batch: Batch, at: slice, weights: Matrix) -> Matrix:
         log_output * log_output * w2,
     )
     return np.concatenate((sums, np.stack(extra, axis=1)), axis=1)
-
-
-def client_bits(address: str) -> tuple[int, int]:
-    """Return family and bits of a client: the v4 address, or the upper 64 bits of the v6 one."""
-    if ":" in address:
-        return 6, int(ipaddress.IPv6Address(address)) >> 64
-    return 4, int(ipaddress.IPv4Address(address))
-
-
-def client_name(version: int, network: int) -> str:
-    """Return the canonical CIDR of a client."""
-    if version == 4:
-        return f"{ipaddress.IPv4Address(network)}/32"
-    return f"{ipaddress.IPv6Address(network << 64)}/64"
-
-
-def subnet_names(version: int, network: int) -> list[str]:
-    """Return the subnets of a client: the v4 /24, or the v6 /56 and /48 (RFC 6177 site sizes)."""
-    if version == 4:
-        return [f"{ipaddress.IPv4Address(network >> 8 << 8)}/24"]
-    return [
-        f"{ipaddress.IPv6Address(network >> 8 << 72)}/56",
-        f"{ipaddress.IPv6Address(network >> 16 << 80)}/48",
-    ]
