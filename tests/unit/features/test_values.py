@@ -16,11 +16,10 @@ DAY = 86_400.0
 
 
 @pytest.mark.parametrize(
-    ("name", "kind"), [(f.name, kind) for f in FEATURES.values() for kind in sorted(f.kinds)]
+    "case", [(f.name, kind) for f in FEATURES.values() for kind in sorted(f.kinds)], ids=str
 )
-def test_every_feature_is_a_finite_number_for_each_of_its_kinds(
-    engine, observe, record, name, kind
-):
+def test_every_feature_is_a_finite_number_for_each_of_its_kinds(engine, observe, record, case):
+    name, kind = case
     watched = engine()
     common = {"account": "a", "user_agent": "x", "prompt": ("aa",), "output_tokens": 9}
     observe(watched, [record(i, **common) for i in range(3)])
@@ -90,15 +89,14 @@ def test_hosts_of_one_v6_64_are_one_client(engine, observe, record, value):
 
 
 @pytest.mark.parametrize(
-    ("client", "subnets"),
+    "case",
     [
         ("198.51.100.200", ["198.51.100.0/24"]),
         ("2001:db8:abcd:1234::9", ["2001:db8:abcd:1200::/56", "2001:db8:abcd::/48"]),
     ],
 )
-def test_a_record_counts_in_the_subnets_around_its_client(
-    engine, observe, record, value, client, subnets
-):
+def test_a_record_counts_in_the_subnets_around_its_client(engine, observe, record, value, case):
+    client, subnets = case
     watched = engine()
     observe(watched, [record(0, client=client), record(1, client=client)])
     assert subnets == [n for n in watched.world.interner(Kind.SUBNET).rows if n]
