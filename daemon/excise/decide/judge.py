@@ -29,6 +29,8 @@ from excise.rules.schema import Rule
 
 #: a client that was judged need not be judged again on inherited evidence for this long
 SETTLED_S = 30.0
+#: an entity on which no new evidence has come is judged again after this long
+RECHECK_S = 600.0
 #: how often it is looked again who lives in a prefix under decision
 REVIEW_S = 300.0
 #: a request's client must be the socket's peer in at least this share of its traffic
@@ -62,7 +64,7 @@ class Judge:
             return True
         if kind is Kind.CLIENT:
             return bool(self.settled[row] <= now)
-        return now >= self._judged.get((kind, row), 0.0) + SETTLED_S
+        return now >= self._judged.get((kind, row), 0.0) + RECHECK_S
 
     def assess(self, kind: Kind, row: int, now: float) -> None:
         """Judge an entity, and those who answer for it."""
@@ -316,7 +318,7 @@ class Judge:
         """Forget what has faded."""
         self.cases.sweep(self.docket.ladder, now)
         self._heard = {row: at for row, at in self._heard.items() if now < at + SETTLED_S}
-        self._judged = {k: at for k, at in self._judged.items() if now < at + SETTLED_S}
+        self._judged = {k: at for k, at in self._judged.items() if now < at + RECHECK_S}
         self.neighbours.clear_caches()
 
     def forget_rows(self, kind: Kind, rows: Rows) -> None:
