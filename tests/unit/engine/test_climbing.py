@@ -10,7 +10,7 @@ CLIENT = "203.0.113.7/32"
 
 
 @pytest.mark.parametrize(
-    ("weights", "posture", "expected"),
+    "case",
     [
         ({"volume": 15}, Posture.ENFORCE, {}),
         ({"volume": 25}, Posture.ENFORCE, {CLIENT: "observe"}),
@@ -24,8 +24,9 @@ CLIENT = "203.0.113.7/32"
     ],
 )
 def test_the_score_says_what_is_done_and_the_posture_how_much_of_it(
-    engine, rule, ask, wait, active, weights, posture, expected
+    engine, rule, ask, wait, active, case
 ):
+    weights, posture, expected = case
     rules = [rule(f"{family}.x", family, weight) for family, weight in weights.items()]
     watched = engine(*rules, posture=posture)
     ask(watched)
