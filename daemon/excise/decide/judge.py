@@ -40,7 +40,10 @@ OWNER_SHARE = 0.01
 
 
 class Judge:
-    """Holds the cases, the neighbours and the docket; owns who is settled until when."""
+    """Holds the cases, the neighbours and the docket; owns who is settled until when.
+
+    `heard` says when an account was scored last, `judged` when an entity was judged last.
+    """
 
     def __init__(self, settings: Settings, world: World) -> None:
         self.world = world
@@ -49,8 +52,8 @@ class Judge:
         self.neighbours = Neighbours(world, self.cases, settings.policy, settings.governor)
         self.cases.alike = self.neighbours.acts_alike
         self.settled = np.zeros(world.tables[Kind.CLIENT].capacity)
-        self._heard: dict[int, float] = {}
-        self._judged: dict[tuple[Kind, int], float] = {}
+        self.heard: dict[int, float] = {}
+        self.judged: dict[tuple[Kind, int], float] = {}
         self._prefixes: dict[str, Prefix] = {}
         self._texts: dict[Prefix, str] = {}
         self._reviews: dict[str, float] = {}
@@ -64,11 +67,11 @@ class Judge:
             return True
         if kind is Kind.CLIENT:
             return bool(self.settled[row] <= now)
-        return now >= self._judged.get((kind, row), 0.0) + RECHECK_S
+        return now >= self.judged.get((kind, row), 0.0) + RECHECK_S
 
     def assess(self, kind: Kind, row: int, now: float) -> None:
         """Judge an entity, and those who answer for it."""
-        self._judged[kind, row] = now
+        self.judged[kind, row] = now
         if kind is Kind.CLIENT:
             self._assess_client(row, now)
         elif kind is Kind.ACCOUNT:
@@ -133,9 +136,9 @@ class Judge:
 
     def _assess_account(self, row: int, now: float) -> None:
         """Judge an account, at most once every `SETTLED_S`: its clients all lead here."""
-        if row == 0 or now < self._heard.get(row, 0.0) + SETTLED_S:
+        if row == 0 or now < self.heard.get(row, 0.0) + SETTLED_S:
             return
-        self._heard[row] = now
+        self.heard[row] = now
         score = self.cases.account_score(row, now)
         rung = self.cases.rung(self.docket.ladder, score, now)
         why, most = reason(score), self.docket.ladder.top
@@ -253,7 +256,7 @@ class Judge:
             verdict = Verdict(rung, score.total, score.rules, decision.reason)
             self.docket.apply(Plane.NETWORK, decision.target, verdict, now)
         elif row is not None:
-            self._heard.pop(row, None)
+            self.heard.pop(row, None)
             self.assess(kind, row, now)
 
     def _still(self, decision: Decision, now: float) -> bool:
@@ -317,17 +320,17 @@ class Judge:
     def sweep(self, now: float) -> None:
         """Forget what has faded."""
         self.cases.sweep(self.docket.ladder, now)
-        self._heard = {row: at for row, at in self._heard.items() if now < at + SETTLED_S}
-        self._judged = {k: at for k, at in self._judged.items() if now < at + RECHECK_S}
+        self.heard = {row: at for row, at in self.heard.items() if now < at + SETTLED_S}
+        self.judged = {k: at for k, at in self.judged.items() if now < at + RECHECK_S}
         self.neighbours.clear_caches()
 
     def forget_rows(self, kind: Kind, rows: Rows) -> None:
         """Drop what is kept of rows that the world has forgotten."""
         self.cases.forget_rows(kind, rows)
         for row in rows.tolist():
-            self._judged.pop((kind, row), None)
+            self.judged.pop((kind, row), None)
             if kind is Kind.ACCOUNT:
-                self._heard.pop(row, None)
+                self.heard.pop(row, None)
         if kind is Kind.CLIENT:
             self.settled[rows] = 0.0
 
@@ -365,7 +368,7 @@ class Judge:
         self.docket.step_back(seconds)
         self.cases.step_back(seconds)
         self.neighbours.clear_caches()
-        self._heard.clear()
-        self._judged.clear()
+        self.heard.clear()
+        self.judged.clear()
         self._reviews = {target: at - seconds for target, at in self._reviews.items()}
         self.settled[self.settled > 0] -= seconds

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+import zlib
 from typing import Any
 
 import msgspec
@@ -21,8 +22,24 @@ from excise.features.world import World
 from excise.model.entity import Kind
 from excise.rules.schema import Rule
 
-VERSION = 1
+VERSION = 2
 Arrays = dict[str, NDArray[np.generic]]
+#: what numpy and zipfile raise for bytes that are no archive, or a damaged one
+DAMAGE = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,  # "encrypted"; NotImplementedError: flags that zipfile does not know
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+class Version(msgspec.Struct, frozen=True):
+    """The one thing to read of notes before all else."""
+
+    version: int
 
 
 class EvidenceNote(msgspec.Struct, frozen=True):
@@ -46,6 +63,10 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True):
     extra: dict[str, float]
     hits: dict[str, int]
     baselines: list[tuple[str, str, float, float]]
+    heard: list[tuple[int, float]]
+    judged: list[tuple[str, int, float]]
+    #: subnets whose members are met one by one, with what is typical there
+    hot_subnets: list[tuple[int, float]]
 
 
 def dump_world(world: World) -> Arrays:
@@ -73,24 +94,22 @@ def _dump_names(label: str, names: Interner[str] | Interner[int]) -> Arrays:
     if isinstance(names.keys[0], int):
         text = np.array([key or 0 for key in names.keys], dtype=np.int64).view(np.uint8)
     else:
-        joined = "\n".join(str(key or "") for key in names.keys)
-        text = np.frombuffer(joined.encode(), dtype=np.uint8)
+        # Names are other people's words: any separator may be in one.
+        text = np.frombuffer(msgspec.json.encode(names.keys), dtype=np.uint8)
     return {f"{label}.names": text, f"{label}.live": live}
 
 
 def load_world(world: World, arrays: Arrays) -> None:
-    """Load what `dump_world` returned into a fresh world of at least that capacity."""
+    """Load what `dump_world` returned into a fresh world of at least that capacity.
+
+    Raises InvalidError for arrays that are missing or too large; nothing is then loaded.
+    """
+    _check(world, arrays)
     for kind in Kind:
         names: Interner[str] | Interner[int]
         names = world.uses if kind is Kind.USE else world.interner(kind)
         used = len(arrays[f"{kind.value}.live"])
         table = world.tables[kind]
-        if used > table.capacity:
-            raise InvalidError(
-                f"the snapshot holds {used} rows of {kind.value}, the configuration allows "
-                f"{table.capacity}",
-                hint="raise capacity, or delete the snapshot",
-            )
         _load_names(names, arrays[f"{kind.value}.names"], arrays[f"{kind.value}.live"])
         table.sums[:used] = arrays[f"{kind.value}.sums"]
         table.first[:used] = arrays[f"{kind.value}.first"]
@@ -104,10 +123,25 @@ def load_world(world: World, arrays: Arrays) -> None:
     world.directory.reindex()
 
 
+def _check(world: World, arrays: Arrays) -> None:
+    missing = [name for name in (*dump_world(world), "settled") if name not in arrays]
+    if missing:
+        raise InvalidError(f"the snapshot is damaged: it has no {missing[0]}")
+    rows = {kind.value: (f"{kind.value}.live", table) for kind, table in world.tables.items()}
+    sizes = {label: (len(arrays[name]), table.capacity) for label, (name, table) in rows.items()}
+    sizes["link"] = len(arrays["links.client"]), len(world.links.client)
+    for label, (used, capacity) in sizes.items():
+        if used > capacity:
+            raise InvalidError(
+                f"the snapshot holds {used} rows of {label}, the configuration allows {capacity}",
+                hint="raise capacity, or delete the snapshot",
+            )
+
+
 def _load_names(names: Interner[Any], text: NDArray[np.generic], live: NDArray[np.generic]) -> None:
     raw = text.tobytes()
     numeric = isinstance(names.keys[0], int)
-    keys = np.frombuffer(raw, np.int64).tolist() if numeric else raw.decode().split("\n")
+    keys = np.frombuffer(raw, np.int64).tolist() if numeric else msgspec.json.decode(raw)
     names.load([key if alive else None for key, alive in zip(keys, live, strict=True)])
 
 
@@ -135,6 +169,12 @@ def notes(
         extra=extra,
         hits=hits,
         baselines=baselines,
+        heard=list(judge.heard.items()),
+        judged=[(kind.value, row, at) for (kind, row), at in judge.judged.items()],
+        hot_subnets=[
+            (row, judge.neighbours.typical[row])
+            for row in np.flatnonzero(judge.cases.hot_subnet).tolist()
+        ],
     )
 
 
@@ -149,6 +189,12 @@ def recall(judge: Judge, note: Notes, rules: dict[str, Rule]) -> None:
     for version, bits in note.guilty:
         judge.neighbours.guilty.add(version, bits, judge.docket.settings.governor)
     judge.docket.brake.tripped = note.tripped
+    judge.heard = dict(note.heard)
+    judge.judged = {(Kind(kind), row): at for kind, row, at in note.judged}
+    for row, typical in note.hot_subnets:
+        if row in judge.cases.dossiers[Kind.SUBNET]:
+            judge.cases.hot_subnet[row] = True
+            judge.neighbours.typical[row] = typical
     judge.cases.reindex(judge.docket.ladder, note.extra["now"])
 
 
@@ -163,11 +209,13 @@ def pack(arrays: Arrays, note: Notes) -> bytes:
 def unpack(blob: bytes) -> tuple[Arrays, Notes]:
     """Unpack what `pack` made. Raises InvalidError for damage or another version."""
     try:
-        with np.load(io.BytesIO(blob), allow_pickle=False) as stored:
+        stored = np.lib.npyio.NpzFile(io.BytesIO(blob), allow_pickle=False)
+        with stored:
             arrays = {name: stored[name] for name in stored.files}
-        note = msgspec.json.decode(arrays.pop("notes").tobytes(), type=Notes)
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        document = arrays.pop("notes").tobytes()
+        version = msgspec.json.decode(document, type=Version).version
+        if version != VERSION:
+            raise InvalidError(f"the snapshot is of version {version}, not {VERSION}")
+        return arrays, msgspec.json.decode(document, type=Notes)
+    except DAMAGE as error:
         raise InvalidError(f"the snapshot is damaged: {error}") from error
-    if note.version != VERSION:
-        raise InvalidError(f"the snapshot is of version {note.version}, not {VERSION}")
-    return arrays, note
