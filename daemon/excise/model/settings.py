@@ -32,8 +32,8 @@ class Governor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     max_new_per_min: int = 600
-    max_share: float = 0.5
-    free: int = 200
+    max_share: float = 0.7
+    free: int = 100
     min_prefix_v4: int = 16
     min_prefix_v6: int = 40
 

@@ -123,8 +123,10 @@ class EnforcerView(msgspec.Struct, frozen=True):
 
 
 class ReloadView(msgspec.Struct, frozen=True):
-    """What a reload did. `errors` is empty when the new set is in force; the changed keys of the
-    configuration named in `restart` take effect with the next start.
+    """What a reload did.
+
+    `errors` is empty when the new set is in force; the changed keys of the configuration named in
+    `restart` take effect with the next start.
     """
 
     applied: bool

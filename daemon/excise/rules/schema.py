@@ -57,8 +57,10 @@ class Exemption(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Burst(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Test input: `count` records from `at_s` on, one each `every_s`. Text in `record` may use
-    `{i}` (0, 1, …) and `{i%N}`; a text that is then a number where the record wants one is one.
+    """Test input: `count` records from `at_s` on, one each `every_s`.
+
+    Text in `record` may use `{i}` (0, 1, …) and `{i%N}`; a text that is then a number where the
+    record wants one is one.
     """
 
     record: dict[str, object]
