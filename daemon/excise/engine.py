@@ -284,7 +284,7 @@ class Engine:
         self._grid -= seconds
 
     def _held(self, kind: Kind) -> Rows:
-        return self.judge.cases.held(kind)
+        return self.judge.held(kind)
 
     def _forgotten(self, kind: Kind, rows: np.ndarray) -> None:
         self.judge.forget_rows(kind, rows)

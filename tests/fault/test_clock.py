@@ -8,13 +8,15 @@ from excise.engine import Engine
 from excise.model.decision import DecisionEvent, Op, Posture
 from excise.model.entity import Family, Kind
 from excise.model.record import Record
-from excise.model.settings import Capacity, Policy, Settings
-from excise.model.step import Alarm, Observed, Tick
+from excise.model.settings import Capacity, Governor, Policy, Settings
+from excise.model.step import Alarm, Allow, Observed, Tick
 from excise.rules.schema import Comparison, Maturity, Rule, Rulebook
 
 START = 1_700_000_000.0
 DAY = 86_400.0
 CLIENT = "203.0.113.7/32"
+SMALL = Capacity(64, 64, 64, 64, 64, 64, 64)
+POLICY = Policy(family_cap=50.0, throttle=40.0, drop=65.0, ttl_throttle_s=3600.0)
 VOLUME = Rule(
     id="volume.many",
     about="Many requests",
@@ -32,8 +34,8 @@ VOLUME = Rule(
 def engine():
     settings = Settings(
         posture=Posture.ENFORCE,
-        policy=Policy(family_cap=50.0, throttle=40.0, drop=65.0, ttl_throttle_s=3600.0),
-        capacity=Capacity(64, 64, 64, 64, 64, 64, 64),
+        policy=POLICY,
+        capacity=SMALL,
         late_tolerance_s=300.0,
         jump_tolerance_s=3600.0,
     )
@@ -122,6 +124,27 @@ def test_after_a_set_back_a_decision_still_lapses_when_its_time_is_over(engine):
     ends = [e for e in ended if isinstance(e, DecisionEvent) and e.op is Op.EXPIRE]
     assert [decision.target] == [e.decision.target for e in ends]
     assert [] == engine.decisions()
+
+
+def test_after_a_set_back_an_allowance_keeps_its_remaining_time(engine):
+    engine.step(lines(DAY, DAY + 1))
+    engine.step([Allow("192.0.2.0/24", ttl_s=600.0)])
+    engine.step(lines(0, 1, 2, 3))
+    (until,) = [a.until for a in engine.allowed() if a.origin == "operator"]
+    assert pytest.approx(600.0, abs=3) == until - engine.clock
+
+
+def test_after_a_set_back_old_decisions_do_not_count_as_new_for_a_day():
+    governor = Governor(max_new_per_min=6, free=1000)
+    settings = Settings(posture=Posture.ENFORCE, governor=governor, policy=POLICY, capacity=SMALL)
+    one = Engine(settings, Rulebook((VOLUME,)))
+    for i in range(4):
+        one.step(lines(*[DAY + i * 10 + k for k in range(8)], client=f"198.51.{i}.1"))
+    one.step(lines(0, 1, 2, 3, client="192.0.2.1"))
+    for i in range(4):
+        one.step(lines(*[600 + i * 10 + k for k in range(8)], client=f"198.51.{100 + i}.1"))
+    assert 8 == one.status().enforcing_decisions
+    assert "" == one.status().tripped
 
 
 def test_no_number_is_ever_infinite_or_none(engine):

@@ -42,10 +42,6 @@ class Cases:
 
     # Evidence
 
-    def held(self, kind: Kind) -> Rows:
-        """Return rows that should be forgotten last."""
-        return np.array(list(self.dossiers[kind]), dtype=np.int64)
-
     def file(
         self, kind: Kind, row: int, rule: Rule, now: float, seen: Seen
     ) -> tuple[bool, Finding | None]:

@@ -212,4 +212,6 @@ class Docket:
     def step_back(self, seconds: float) -> None:
         """Follow a clock that was set back."""
         self.book.step_back(seconds)
+        self.guard.step_back(seconds)
+        self.brake.step_back(seconds)
         self._timers = [(at - seconds, n, p, t) for at, n, p, t in self._timers]

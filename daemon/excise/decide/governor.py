@@ -37,6 +37,10 @@ class Brake:
         """Note a new enforcing decision."""
         self._recent.append(now)
 
+    def step_back(self, seconds: float) -> None:
+        """Follow a clock that was set back."""
+        self._recent = deque(at - seconds for at in self._recent)
+
     def rearm(self) -> None:
         """Begin anew: the operator has looked."""
         self.tripped = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from excise.errors import InvalidError
 from excise.model.view import AllowView
@@ -86,6 +86,13 @@ class Guard:
         for network in lapsed:
             del self._operator[network]
         return [*self._fixed, *self._found, *self._operator.values()]
+
+    def step_back(self, seconds: float) -> None:
+        """Follow a clock that was set back."""
+        self._operator = {
+            n: a if a.until is None else replace(a, until=a.until - seconds)
+            for n, a in self._operator.items()
+        }
 
     def views(self, now: float) -> list[AllowView]:
         """Return the same for showing."""

@@ -295,6 +295,13 @@ class Judge:
             return Kind.CLIENT, row
         return Kind.SUBNET, self.world.subnets.rows.get(decision.target)
 
+    def held(self, kind: Kind) -> Rows:
+        """Return rows under evidence or a decision, which should be forgotten last."""
+        rows = set(self.cases.dossiers[kind])
+        located = map(self.locate, self.docket.book.active.values())
+        rows |= {row for of, row in located if of is kind and row is not None}
+        return np.array(sorted(rows), dtype=np.int64)
+
     def _end(self, decision: Decision, op: Op, now: float) -> None:
         self.docket.end(decision, op, now)
         prefix = self._prefixes.pop(decision.target, None)

@@ -23,7 +23,7 @@ CLIENT = "203.0.113.7/32"
         ({"volume": 90}, Posture.ENFORCE, {CLIENT: "observe"}),
     ],
 )
-def test_the_score_says_what_is_done_and_the_posture_how_much_of_it(
+def test_the_score_says_what_is_done_and_the_posture_how_much_of_it(  # noqa: PLR0917 - fixtures come by name
     engine, rule, ask, wait, active, case
 ):
     weights, posture, expected = case

@@ -44,7 +44,7 @@ def test_decisions_spread_over_time_do_not_trip_it(engine, guilty, ask, wait):
     assert "" == watched.status().tripped
 
 
-def test_setting_the_posture_again_rearms_it(engine, guilty, start, wait, ask, active):
+def test_setting_the_posture_again_rearms_it(engine, guilty, start, wait):
     watched = engine(*guilty, governor=Governor(max_new_per_min=5, free=1000))
     watched.step([Observed(swarm(start, 20))])
     watched.step([SetPosture(Posture.ENFORCE)])

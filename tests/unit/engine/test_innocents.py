@@ -24,28 +24,17 @@ def place():
 
 def office(start, harvest):
     """Thirty people and one harvester behind one address, each with an account of their own."""
+    one = {"client": "198.51.100.1"}
     records = []
     for i in range(40):
-        for person in range(30):
-            records.append(
-                Record(
-                    ts=start + i * 10 + person * 0.1,
-                    client="198.51.100.1",
-                    account=f"person{person}",
-                    user_agent="browser",
-                    output_tokens=50,
-                )
-            )
-        for k in range(harvest):
-            records.append(
-                Record(
-                    ts=start + i * 10 + 5 + k * 0.1,
-                    client="198.51.100.1",
-                    account="harvester",
-                    user_agent="bot",
-                    output_tokens=4000,
-                )
-            )
+        records += [
+            Record(ts=start + i * 10 + n * 0.1, account=f"person{n}", output_tokens=50, **one)
+            for n in range(30)
+        ]
+        records += [
+            Record(ts=start + i * 10 + 5 + n * 0.1, account="harvester", output_tokens=4000, **one)
+            for n in range(harvest)
+        ]
     return records
 
 
@@ -155,7 +144,7 @@ def test_what_the_host_protects_is_lifted_and_refused(engine, guilty, ask, place
     ask(watched)
     (lifted,) = watched.step([Protect(("203.0.113.7",))])
     assert Op.LIFT is lifted.op
-    with pytest.raises(RefusedError, match="203.0.113.7"):
+    with pytest.raises(RefusedError, match=r"203\.0\.113\.7"):
         watched.step([place()])
     assert [] == watched.decisions()
 
@@ -195,7 +184,7 @@ def test_a_wish_that_cannot_be_granted_changes_nothing(engine, guilty, ask, wish
     assert [] == watched.step([])
 
 
-def test_the_operators_decision_holds_under_observe_and_against_the_rules(
+def test_the_operators_decision_holds_under_observe_and_against_the_rules(  # noqa: PLR0917 - fixtures come by name
     engine, guilty, ask, wait, active, place
 ):
     watched = engine(*guilty, posture=Posture.OBSERVE)

@@ -110,7 +110,7 @@ def test_a_snapshot_larger_than_the_tables_is_refused(engine, start, table):
     ]
     whole.step([Observed(records)])
     sizes = dict.fromkeys(Capacity.__struct_fields__, 256) | {table: 20}
-    with pytest.raises(InvalidError, match="capacity|allows"):
+    with pytest.raises(InvalidError, match=r"capacity|allows"):
         engine(capacity=Capacity(**sizes)).restore(whole.snapshot())
 
 
@@ -163,3 +163,21 @@ def test_a_snapshot_of_another_version_is_refused(engine, rules, blob):
     np.savez(out, **arrays)
     with pytest.raises(InvalidError, match="999"):
         engine(*rules).restore(out.getvalue())
+
+
+def test_a_client_under_a_decision_is_not_pushed_out_by_rotating_addresses(
+    engine, rule, ask, wait, start
+):
+    spread = [
+        rule(f"{f}.x", f, 39.0, "requests_1h", 20.0, kind=Kind.USE) for f in ("graph", "volume")
+    ]
+    narrow = Capacity(64, 512, 256, 256, 64, 64, 2048)
+    watched = engine(*spread, capacity=narrow)
+    ask(watched, "192.0.2.9", count=30, account="key", user_agent="thief/1")
+    ask(watched, "203.0.113.7", count=1, account="key", user_agent="thief/1")
+    inherited = [d.target for d in watched.decisions() if d.target == "203.0.113.7/32"]
+    assert ["203.0.113.7/32"] == inherited
+    begin = watched.clock
+    flood = [Record(ts=begin + i * 0.1, client=f"198.51.{i % 250}.{i // 250}") for i in range(640)]
+    watched.step([Observed(flood)])
+    assert "203.0.113.7/32" in watched.world.interner(Kind.CLIENT).rows
