@@ -210,10 +210,12 @@ class Cases:
 
     def keep_rules(self, rules: dict[str, Rule]) -> None:
         """Drop evidence of rules that are gone; the rest is weighed by the new rules."""
-        for dossier in (d for kind in self.dossiers.values() for d in kind.values()):
-            dossier.evidence = {
-                i: replace(e, rule=rules[i]) for i, e in dossier.evidence.items() if i in rules
-            }
+        for kind, dossiers in self.dossiers.items():
+            for row, dossier in list(dossiers.items()):
+                kept = {i: e for i, e in dossier.evidence.items() if i in rules}
+                dossier.evidence = {i: replace(e, rule=rules[i]) for i, e in kept.items()}
+                if not kept:
+                    self._drop(kind, row)
 
     def step_back(self, seconds: float) -> None:
         """Follow a clock that was set back."""
