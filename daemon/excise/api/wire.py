@@ -24,6 +24,7 @@ class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
     """An active decision: contract 2 without `op`. Times are epoch seconds, event time.
 
     `wanted` is the rung that the score asks for; `action` is what the posture lets through.
+    `forced`: the operator wants it also where the target is protected or allowed.
     """
 
     ts: float
@@ -41,6 +42,7 @@ class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
     origin: str
     wanted: int
     strikes: int
+    forced: bool = False
 
 
 class DecisionsView(msgspec.Struct, frozen=True):
@@ -173,6 +175,7 @@ def to_view(decision: Decision) -> DecisionView:
         "origin": decision.origin.value,
         "wanted": decision.wanted,
         "strikes": decision.strikes,
+        "forced": decision.forced,
     }
     return msgspec.convert(wire | more, DecisionView)
 

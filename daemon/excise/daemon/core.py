@@ -18,7 +18,7 @@ from excise.daemon.ledger import Ledger
 from excise.daemon.pending import Entry
 from excise.daemon.reconcile import Reconciler
 from excise.daemon.roll import Roll
-from excise.decide.guard import parse_network
+from excise.decide.guard import parse_network, without
 from excise.engine import Engine
 from excise.log import Log, log_alarm, log_decision
 from excise.model.decision import DecisionEvent
@@ -119,8 +119,8 @@ class Core:
         )
 
     def protected(self) -> list[str]:
-        """Return the CIDRs that always pass."""
-        return [view.cidr for view in self.engine.allowed()]
+        """Return the CIDRs that always pass: the safe ones, but for what the operator forced."""
+        return without((view.cidr for view in self.engine.allowed()), self.roll.forced())
 
     async def configure(self, config: Config, rulebook: Rulebook) -> None:
         """Put another configuration and rules in force, between two chunks; evidence is kept."""

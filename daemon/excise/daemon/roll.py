@@ -91,16 +91,17 @@ class Roll:
     def __init__(self, decisions: Iterable[Decision]) -> None:
         self._entries: dict[Span, Entry] = {}
         self._changed: set[Span] | None = None
+        #: spans of forced decisions, which protection gives way to
+        self._forced: set[Span] = set()
         self.reset(decisions)
 
     def reset(self, decisions: Iterable[Decision]) -> None:
         """Begin anew: anything may have changed."""
         self._changed = None
-        self._entries = {}
+        self._entries, self._forced = {}, set()
         for decision in decisions:
             if decision.plane is Plane.NETWORK and decision.enforcing:
-                span = parse_span(decision.target)
-                self._entries[span] = Entry(span, decision)
+                self._enter(parse_span(decision.target), decision)
 
     def note(self, event: DecisionEvent) -> None:
         """Follow a change of a decision."""
@@ -109,12 +110,24 @@ class Roll:
             return
         span = parse_span(decision.target)
         if event.op in ENDS or not decision.enforcing:
+            self._forced.discard(span)
             if self._entries.pop(span, None) is None:
                 return
         else:
-            self._entries[span] = Entry(span, decision)
+            self._enter(span, decision)
         if self._changed is not None:
             self._changed.add(span)
+
+    def forced(self) -> list[str]:
+        """Return the targets of forced decisions, in order of address."""
+        return [self._entries[span].decision.target for span in sorted(self._forced)]
+
+    def _enter(self, span: Span, decision: Decision) -> None:
+        self._entries[span] = Entry(span, decision)
+        if decision.forced:
+            self._forced.add(span)
+        else:
+            self._forced.discard(span)
 
     def census(self) -> Census:
         """Return how things stand; the next census counts its changes from here."""

@@ -57,6 +57,7 @@ class Book:
         *,
         origin: Origin = Origin.RULES,
         ttl_s: float | None = None,
+        forced: bool = False,
     ) -> DecisionEvent:
         """Add a decision, or bring the active one to a verdict (renew or escalate)."""
         key = plane, target
@@ -78,6 +79,7 @@ class Book:
             origin=origin,
             wanted=verdict.rung,
             strikes=strikes,
+            forced=forced,
         )
         self.active[key] = new
         if old is None:

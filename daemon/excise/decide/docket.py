@@ -113,10 +113,26 @@ class Docket:
         self.remind(event.decision.until, plane, target)
         self.emit(event)
 
-    def place(self, plane: Plane, target: str, verdict: Verdict, now: float, ttl_s: float) -> None:
+    def place(
+        self,
+        plane: Plane,
+        target: str,
+        verdict: Verdict,
+        now: float,
+        ttl_s: float,
+        *,
+        forced: bool = False,
+    ) -> None:
         """Put the operator's decision in force, whatever the score and the posture say."""
         event = self.book.set(
-            plane, target, verdict, Posture.ENFORCE, now, origin=Origin.OPERATOR, ttl_s=ttl_s
+            plane,
+            target,
+            verdict,
+            Posture.ENFORCE,
+            now,
+            origin=Origin.OPERATOR,
+            ttl_s=ttl_s,
+            forced=forced,
         )
         self.remind(event.decision.until, plane, target)
         self.emit(event)

@@ -10,6 +10,7 @@ from excise.errors import InvalidError
 from excise.model.view import AllowView
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+LOOPBACK = "loopback"
 
 
 def parse_network(text: str) -> Network:
@@ -34,6 +35,26 @@ def within(inner: Network, outer: Network) -> bool:
     return isinstance(outer, ipaddress.IPv6Network) and inner.subnet_of(outer)
 
 
+def without(cidrs: Iterable[str], holes: Iterable[str]) -> list[str]:
+    """Return CIDRs that cover what `cidrs` cover, without what `holes` cover."""
+    left = [parse_network(cidr) for cidr in cidrs]
+    for hole in map(parse_network, holes):
+        left = [piece for network in left for piece in _around(network, hole)]
+    return [str(network) for network in left]
+
+
+def _around(network: Network, hole: Network) -> Iterable[Network]:
+    if not overlaps(network, hole):
+        return (network,)
+    if within(network, hole):
+        return ()
+    if isinstance(network, ipaddress.IPv4Network) and isinstance(hole, ipaddress.IPv4Network):
+        return network.address_exclude(hole)
+    assert isinstance(network, ipaddress.IPv6Network)  # noqa: S101 - overlapping: one family
+    assert isinstance(hole, ipaddress.IPv6Network)  # noqa: S101 - overlapping: one family
+    return network.address_exclude(hole)
+
+
 @dataclass(frozen=True, slots=True)
 class Allowed:
     """One network and why it is safe; `until` is event time, None for good."""
@@ -41,6 +62,11 @@ class Allowed:
     network: Network
     origin: str
     until: float | None = None
+
+    @property
+    def unconditional(self) -> bool:
+        """Whether not even force makes it a target: the kernel passes it before all else."""
+        return self.origin == LOOPBACK
 
 
 class Guard:
@@ -55,8 +81,8 @@ class Guard:
     def configure(self, never_block: Iterable[str], trusted_proxies: Iterable[str]) -> None:
         """Set what the configuration names."""
         self._fixed = [
-            Allowed(ipaddress.ip_network("127.0.0.0/8"), "loopback"),
-            Allowed(ipaddress.ip_network("::1/128"), "loopback"),
+            Allowed(ipaddress.ip_network("127.0.0.0/8"), LOOPBACK),
+            Allowed(ipaddress.ip_network("::1/128"), LOOPBACK),
             *(Allowed(parse_network(c), "never_block") for c in never_block),
             *(Allowed(parse_network(c), "trusted proxy") for c in trusted_proxies),
         ]

@@ -7,6 +7,7 @@ from excise.decide.guard import overlaps, parse_network
 from excise.decide.judge import Judge
 from excise.errors import InvalidError, NotFoundError, RefusedError
 from excise.model.decision import Action, Decision, Origin, Plane
+from excise.model.record import short_name
 from excise.model.step import Allow, Disallow, Lift, Place, Protect, SetPosture
 
 Wish = Place | Lift | Allow | Disallow | Protect | SetPosture
@@ -40,16 +41,21 @@ class Operator:
         if wish.ttl_s <= 0:
             raise InvalidError("a decision must last longer than 0 s")
         self._check_action(wish, plane)
-        if plane is Plane.NETWORK and not wish.force:
-            allowed = self._judge.docket.guard.covering(parse_network(target), now)
-            if allowed is not None:
-                raise RefusedError(
-                    f"{target} covers {allowed.network} ({allowed.origin}), which must not be "
-                    "blocked; take it off that list, or force it"
-                )
+        if plane is Plane.NETWORK:
+            self._check_guard(target, now, force=wish.force)
         rung = self._judge.docket.ladder.rung_of(wish.action, wish.tier)
         verdict = Verdict(rung, 0.0, (), wish.reason)
-        self._judge.docket.place(plane, target, verdict, now, wish.ttl_s)
+        self._judge.docket.place(plane, target, verdict, now, wish.ttl_s, forced=wish.force)
+
+    def _check_guard(self, target: str, now: float, *, force: bool) -> None:
+        """Raise RefusedError for what must not be blocked; loopback not even by force."""
+        allowed = self._judge.docket.guard.covering(parse_network(target), now)
+        if allowed is None or (force and not allowed.unconditional):
+            return
+        covered = f"{target} covers {allowed.network} ({allowed.origin}), which"
+        if allowed.unconditional:
+            raise RefusedError(f"{covered} is never blocked, not even by force")
+        raise RefusedError(f"{covered} must not be blocked; take it off that list, or force it")
 
     def _check_action(self, wish: Place, plane: Plane) -> None:
         wrong = Action.DENY if plane is Plane.NETWORK else Action.DROP
@@ -99,4 +105,4 @@ def target_of(text: str) -> tuple[Plane, str]:
     try:
         return Plane.NETWORK, str(parse_network(text))
     except InvalidError:
-        return Plane.ACCOUNT, text
+        return Plane.ACCOUNT, short_name(text)

@@ -64,7 +64,8 @@ class Decision:
 
     `action` and `tier` are what the posture lets through; `wanted` is the rung that the
     score asks for (an index into the ladder, see `decide.policy`). `strikes` counts earlier
-    decisions on the same target, for escalation of repeat offenders.
+    decisions on the same target, for escalation of repeat offenders. `forced`: the operator wants
+    it also where the target is protected or allowed.
     """
 
     id: str
@@ -81,6 +82,7 @@ class Decision:
     origin: Origin = Origin.RULES
     wanted: int = 0
     strikes: int = 0
+    forced: bool = False
 
     @property
     def enforcing(self) -> bool:

@@ -237,10 +237,12 @@ def _row(decision: Decision) -> tuple[str | float | int | None, ...]:
         decision.origin.value,
         decision.wanted,
         decision.strikes,
+        int(decision.forced),
     )
 
 
 def _decision(row: tuple[object, ...]) -> Decision:
     values = dict(zip(_COLUMNS, row, strict=True))
     values["rules"] = msgspec.json.decode(str(values["rules"]))
+    values["forced"] = bool(values["forced"])
     return msgspec.convert(values, Decision)

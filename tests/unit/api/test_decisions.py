@@ -21,6 +21,7 @@ FIRST = {
     "origin": "rules",
     "wanted": 3,
     "strikes": 0,
+    "forced": False,
 }
 
 

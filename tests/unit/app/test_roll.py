@@ -109,3 +109,19 @@ def test_a_region_is_disjoint():
     assert region.holds(parse_span("192.0.2.128/25"))
     assert not region.holds(parse_span("192.0.0.0/16"))
     assert not region.holds(parse_span("2001:db8::/64"))
+
+
+def test_forced_targets_are_known_while_their_decisions_live(place):
+    roll = Roll([])
+    roll.note(place("203.0.113.7/32", forced=True))
+    roll.note(place("203.0.113.8/32", forced=True))
+    roll.note(place("203.0.113.9/32"))
+    assert ["203.0.113.7/32", "203.0.113.8/32"] == roll.forced()
+
+    roll.note(place("203.0.113.7/32", op=Op.EXPIRE, forced=True))
+    roll.note(place("203.0.113.8/32", op=Op.RENEW))
+    assert roll.forced() == []
+
+
+def test_forced_targets_are_known_after_a_restart(decision):
+    assert ["203.0.113.7/32"] == Roll([decision(forced=True)]).forced()

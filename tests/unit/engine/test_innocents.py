@@ -149,7 +149,7 @@ def test_what_the_host_protects_is_lifted_and_refused(engine, guilty, ask, place
     assert [] == watched.decisions()
 
 
-@pytest.mark.parametrize("target", ["203.0.113.7", "203.0.113.0/24", "127.0.0.1", "::1"])
+@pytest.mark.parametrize("target", ["203.0.113.7", "203.0.113.0/24"])
 def test_the_operator_is_refused_what_must_not_be_blocked_unless_forced(engine, place, target):
     watched = engine(never_block=("203.0.113.4/30",))
     with pytest.raises(RefusedError):
@@ -157,6 +157,15 @@ def test_the_operator_is_refused_what_must_not_be_blocked_unless_forced(engine, 
     assert [] == watched.step([])
     (event,) = watched.step([place(target, force=True)])
     assert Action.DROP is event.decision.action
+    assert event.decision.forced
+
+
+@pytest.mark.parametrize("target", ["127.0.0.1", "::1", "0.0.0.0/0", "::/0"])
+def test_loopback_is_refused_even_by_force(engine, place, target):
+    watched = engine()
+    with pytest.raises(RefusedError, match="not even by force"):
+        watched.step([place(target, force=True)])
+    assert [] == watched.decisions()
 
 
 @pytest.mark.parametrize(

@@ -184,3 +184,27 @@ def test_a_database_of_a_newer_excise_is_left_alone(tmp_path):
 def test_a_directory_that_cannot_be_used_is_an_error_that_names_it(tmp_path):
     with pytest.raises(StoreError, match="nowhere"):
         Store.open(tmp_path / "nowhere" / "excise.db", wall=0.0)
+
+
+def test_a_forced_decision_is_forced_after_a_restart(store):
+    store.commit(batch((1, DecisionEvent(100.0, Op.ADD, replace(DROP, forced=True)))))
+
+    assert (replace(DROP, forced=True),) == store.load().decisions
+
+
+def test_a_database_of_the_first_schema_is_migrated_with_its_decisions(tmp_path):
+    path = tmp_path / "excise.db"
+    with sqlite3.connect(path) as old:
+        old.executescript(f"{MIGRATIONS[0]} PRAGMA user_version = 1;")
+        old.execute(
+            "INSERT INTO decisions VALUES ('d1', 'network', '203.0.113.7/32', 'drop', NULL, 100.0,"
+            " 3700.0, 91.5, '[\"volume.pace\",\"shape.clock\"]', '41 accounts from one address',"
+            " 'c1', 'rules', 3, 2, NULL, NULL)"
+        )
+    old.close()
+
+    migrated, note = Store.open(path, wall=0.0)
+
+    assert note == ""
+    assert (DROP,) == migrated.load().decisions
+    migrated.close()
