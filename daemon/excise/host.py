@@ -45,15 +45,21 @@ class Places:
     sshd_config: Path = Path("/etc/ssh/sshd_config")
 
 
-def discover(places: Places | None = None) -> Findings:
-    """Look up own addresses, default gateways, resolvers and peers of live SSH sessions."""
+def discover(places: Places | None = None, *, own_only: bool = False) -> Findings:
+    """Look up own addresses, default gateways, resolvers and peers of live SSH sessions.
+
+    With `own_only` the own addresses alone.
+    """
     where = places or Places()
     finders: tuple[Finder, ...] = (
-        links_and_gateways,
+        own_addresses,
+        gateways,
         lambda: resolvers(where.resolv_conf),
         lambda: ssh_peers(where.proc_net, ssh_ports(where.sshd_config)),
         lambda: ssh_connection(os.environ.get("SSH_CONNECTION", "")),
     )
+    if own_only:
+        finders = (own_addresses,)
     found: set[str] = set()
     problems: list[str] = []
     for finder in finders:
@@ -74,17 +80,26 @@ def canonical(addresses: Iterable[str]) -> set[str]:
     return networks
 
 
-def links_and_gateways() -> set[str]:
-    """Return the host's own addresses and its default gateways, over rtnetlink."""
+def own_addresses() -> set[str]:
+    """Return the addresses of this host and of point-to-point peers, over rtnetlink."""
     try:
         with IPRoute() as route:
             links = list(route.get_addr())
+    except NetlinkError as error:
+        raise SourceError(f"cannot list addresses: {error}") from error
+    found = {link.get_attr(name) for link in links for name in ("IFA_ADDRESS", "IFA_LOCAL")}
+    return {address for address in found if address}
+
+
+def gateways() -> set[str]:
+    """Return the default gateways, over rtnetlink."""
+    try:
+        with IPRoute() as route:
             routes = list(route.get_default_routes())
     except NetlinkError as error:
-        raise SourceError(f"cannot list addresses and routes: {error}") from error
+        raise SourceError(f"cannot list routes: {error}") from error
     hops = [hop for entry in routes for hop in entry.get_attr("RTA_MULTIPATH") or ()]
-    found = {link.get_attr(name) for link in links for name in ("IFA_ADDRESS", "IFA_LOCAL")}
-    found |= {entry.get_attr("RTA_GATEWAY") for entry in (*routes, *hops)}
+    found = {entry.get_attr("RTA_GATEWAY") for entry in (*routes, *hops)}
     return {address for address in found if address}
 
 

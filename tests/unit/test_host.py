@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from excise import host
 from excise.host import (
     Places,
     canonical,
@@ -101,3 +102,13 @@ def test_one_blind_spot_does_not_hide_the_others(tmp_path, proc_net, monkeypatch
 
     assert {"198.51.100.9/32", "192.0.2.5/32"} <= set(findings.cidrs)
     assert len(findings.problems) == 1
+
+
+def test_own_addresses_alone_can_be_asked_for(proc_net, monkeypatch):
+    monkeypatch.setenv("SSH_CONNECTION", "192.0.2.5 50000 192.0.2.1 22")
+    monkeypatch.setattr(host, "own_addresses", lambda: {"192.0.2.1"})
+    monkeypatch.setattr(host, "gateways", lambda: {"192.0.2.254"})
+
+    findings = discover(Places(proc_net / "none", proc_net, proc_net / "none"), own_only=True)
+
+    assert host.Findings(("192.0.2.1/32",), ()) == findings

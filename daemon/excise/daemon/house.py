@@ -199,8 +199,8 @@ def _loop(core: Core, item: InputConfig, stored: Stored, key: bytes) -> InputLoo
 
 
 def _discover(core: Core) -> Findings:
-    """Look for what the host cannot do without, unless the configuration says not to."""
-    return discover() if core.config.protect_operator else Findings((), ())
+    """Look for what the host cannot do without; its own addresses count in any configuration."""
+    return discover(own_only=not core.config.protect_operator)
 
 
 def _snapshot(state: StateDirectory) -> tuple[Snapshot | None, list[str]]:
