@@ -6,6 +6,7 @@ import ipaddress
 
 from excise.errors import InvalidError
 from excise.model.decision import Action
+from excise.model.record import short_name
 
 
 def parse_network(text: str) -> str | None:
@@ -32,8 +33,8 @@ def require_network(text: str) -> str:
 
 
 def canonical_target(text: str) -> str:
-    """Return the canonical CIDR of a network; an account id is returned as it is."""
-    return parse_network(text) or text
+    """Return the canonical CIDR of a network; an account id as it is kept."""
+    return parse_network(text) or short_name(text)
 
 
 def check_action(target: str, action: Action) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass
 
 import numpy as np
 
-from excise.decide.guard import parse_network, within
+from excise.decide.guard import Network, parse_network, within
 from excise.decide.judge import Judge
 from excise.decide.score import Score
 from excise.decide.words import evidence_sentence, number
@@ -17,8 +16,12 @@ from excise.features.table import FEATURES
 from excise.features.values import resting
 from excise.model.decision import Decision, Plane
 from excise.model.entity import Kind
+from excise.model.record import short_name
 from excise.model.view import EvidenceView, Explanation
 from excise.rules.schema import Maturity
+
+#: the prefix of a client, by IP version
+CLIENT_BITS = {4: 32, 6: 64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +31,13 @@ class Subject:
     kind: Kind
     row: int | None
     name: str
+    #: the networks that were asked for and that stand for it
+    networks: tuple[Network, ...] = ()
 
 
 def find(judge: Judge, text: str) -> Subject:
     """Find what a person means by a name. Raises NotFoundError."""
-    world = judge.world
+    world, text = judge.world, short_name(text)
     try:
         network = parse_network(text)
     except InvalidError:
@@ -45,19 +50,19 @@ def find(judge: Judge, text: str) -> Subject:
         raise NotFoundError(
             f"{text!r} is no address, and no account, template or stack seen here"
         ) from None
-    if isinstance(network, ipaddress.IPv4Network) and network.prefixlen == 32:
-        name = str(network)
-    elif network.version == 6 and network.prefixlen >= 64:
+    name, client = str(network), network.prefixlen >= CLIENT_BITS[network.version]
+    if client and network.version == 6:
         name = client_name(6, int(network.network_address) >> 64)
-    else:
-        name = str(network)
+    networks = tuple({network, parse_network(name)})
     for kind in (Kind.CLIENT, Kind.SUBNET):
         row = world.interner(kind).rows.get(name)
         if row is not None:
-            return Subject(kind, row, name)
-    if judge.docket.book.get(Plane.NETWORK, name):
-        return Subject(Kind.SUBNET, None, name)
-    raise NotFoundError(f"{name} has not been seen, and nothing is decided about it")
+            return Subject(kind, row, name, networks)
+    kind = Kind.CLIENT if client else Kind.SUBNET
+    unseen = Subject(kind, None, str(network), networks)
+    if _decisions(judge, unseen):
+        return unseen
+    raise NotFoundError(f"{network} has not been seen, and nothing is decided about it")
 
 
 def explain(judge: Judge, text: str, now: float) -> Explanation:
@@ -112,11 +117,11 @@ def _decisions(judge: Judge, subject: Subject) -> list[Decision]:
         return [found] if found else []
     if subject.kind not in (Kind.CLIENT, Kind.SUBNET):
         return []
-    network = parse_network(subject.name)
     return [
         d
         for _, d in sorted(judge.docket.book.active.items())
-        if d.plane is Plane.NETWORK and within(network, parse_network(d.target))
+        if d.plane is Plane.NETWORK
+        and any(within(network, parse_network(d.target)) for network in subject.networks)
     ]
 
 

@@ -14,7 +14,14 @@ from msgspec import inspect
 
 from excise.decode.address import Addresses
 from excise.decode.base import LineRejectedError
-from excise.model.record import MAX_HASH_DIGITS, MAX_TS, MIN_TS, SIMHASH_DIGITS, Record
+from excise.model.record import (
+    MAX_HASH_DIGITS,
+    MAX_TS,
+    MIN_TS,
+    SIMHASH_DIGITS,
+    Record,
+    short_name,
+)
 
 #: what a client asks for is its own word: if it makes no sense it is not known, since
 #: rejecting the line would let a client hide a request by asking for nonsense
@@ -129,6 +136,16 @@ def _text(name: str) -> Convert:
     return convert
 
 
+def _name(name: str) -> Convert:
+    read = _text(name)
+
+    def convert(value: object) -> str | None:
+        text = read(value)
+        return short_name(text) if isinstance(text, str) else None
+
+    return convert
+
+
 def _flag(value: object) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
@@ -178,7 +195,8 @@ def _table() -> Mapping[str, Convert]:
     assert isinstance(info, inspect.StructType)  # noqa: S101 - narrows the type of a constant
     table = {field.name: _convert_for(field) for field in info.fields}
     own = {"ts": timestamp, "stream": _flag, "prompt": _chain, "simhash": _simhash}
-    return MappingProxyType(table | own)
+    names = {name: _name(name) for name in ("account", "ja4", "user_agent")}
+    return MappingProxyType(table | own | names)
 
 
 #: how each field of the record is read; the converters raise LineRejectedError with `type:` or

@@ -17,7 +17,7 @@ from excise.decode.base import CONTROL, DecodeContext, LineRejectedError, decode
 from excise.decode.fields import within_times
 from excise.decode.request import split_request
 from excise.decode.trust import TrustedProxies
-from excise.model.record import Decoded, Record
+from excise.model.record import Decoded, Record, short_name
 
 _QUOTED = r'"([^"\\]*(?:\\.[^"\\]*)*)"'
 #: address, user, time, request, status, size, referer, agent, forwarded
@@ -68,7 +68,7 @@ class NginxCombinedDecoder:
             path=path,
             status=int(status),
             bytes_out=-1 if size == "-" else int(size),
-            user_agent="" if agent == "-" else _unescape(agent),
+            user_agent="" if agent == "-" else short_name(_unescape(agent)),
         )
         return record, 0
 

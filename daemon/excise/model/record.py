@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Annotated
 
 import msgspec
@@ -11,12 +12,15 @@ MIN_TS = 946_684_800.0  # 2000-01-01
 MAX_TS = 4_102_444_800.0  # 2100-01-01
 SIMHASH_DIGITS = 16
 MAX_HASH_DIGITS = 128
+#: longest name of an account or a client stack; each is kept, and strangers choose some of them
+MAX_NAME = 512
 #: Bounds hold for what is decoded; they keep absurd numbers out of every sum further on.
 Timestamp = Annotated[float, msgspec.Meta(ge=MIN_TS, lt=MAX_TS)]
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=1e8)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65_535)]
 Status = Annotated[int, msgspec.Meta(ge=0, le=999)]
+Name = Annotated[str, msgspec.Meta(max_length=MAX_NAME)]
 Simhash = Annotated[str, msgspec.Meta(max_length=SIMHASH_DIGITS)]
 Chain = Annotated[
     tuple[Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_HASH_DIGITS)], ...],
@@ -29,14 +33,14 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
 
     `ts` is epoch seconds at the end of the request; `duration` and `ttfb` are seconds.
     `peer` is the socket's peer: `""` where it is the client itself.
-    No field ever holds prompt or completion text.
+    Names are those of `short_name`. No field ever holds prompt or completion text.
     """
 
     ts: Timestamp
     client: str
     peer: str = ""
     client_port: Port = -1
-    account: str = ""
+    account: Name = ""
     org: str = ""
     method: str = ""
     path: str = ""
@@ -53,10 +57,10 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     duration: Seconds = -1.0
     ttfb: Seconds = -1.0
     tls: str = ""
-    ja4: str = ""
+    ja4: Name = ""
     sni: str = ""
     alpn: str = ""
-    user_agent: str = ""
+    user_agent: Name = ""
     prompt: Chain = ()
     simhash: Simhash = ""
     max_tokens: Count = -1
@@ -65,6 +69,14 @@ class Record(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     logit_bias: Count = -1
     temperature: Annotated[float, msgspec.Meta(ge=0.0, le=1e6)] = -1.0
     stream: bool | None = None
+
+
+def short_name(text: str) -> str:
+    """Return a name as it is kept: one that is too long as its beginning, `~`, and a hash."""
+    if len(text) <= MAX_NAME:
+        return text
+    digest = blake2b(text.encode(errors="replace"), digest_size=16).hexdigest()
+    return f"{text[: MAX_NAME - len(digest) - 1]}~{digest}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,3 +88,17 @@ def test_unknown_fields_of_many_like_lines_are_counted_exactly(decoder):
 def test_a_reject_shows_the_first_bytes_only(decoder):
     (reject,) = decoder.decode([b"x" * 10_000]).rejects
     assert b"x" * 200 == reject.sample
+
+
+@pytest.mark.parametrize("field", ["account", "ja4", "user_agent"])
+def test_a_name_of_any_length_is_kept_short_and_its_own(field, decoder):
+    def named(name):
+        (record,) = decoder.decode([line(**{field: name})]).records
+        return getattr(record, field)
+
+    one, other = "a" * 10_000, "a" * 9_999 + "b"
+
+    assert len(named(one)) == 512
+    assert named(one) == named(one)
+    assert named(one) != named(other)
+    assert named("a" * 512) == "a" * 512
