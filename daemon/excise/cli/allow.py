@@ -9,7 +9,7 @@ import typer
 from excise.api.wire import AllowedView
 from excise.cli.client import decode, segment
 from excise.cli.options import AsJson, ConfigFile, SocketFile, check_duration, connect
-from excise.cli.text import moment, table
+from excise.cli.text import json_text, moment, table
 
 
 def register(app: typer.Typer) -> None:
@@ -34,7 +34,7 @@ def register(app: typer.Typer) -> None:
             raw = client.get("/v1/allow")
         else:
             raw = client.send("PUT", f"/v1/allow/{segment(cidr)}", {"for": duration})
-        print(raw.decode() if as_json else describe(decode(raw, AllowedView)))
+        print(json_text(raw) if as_json else describe(decode(raw, AllowedView)))
 
 
 def describe(view: AllowedView) -> str:

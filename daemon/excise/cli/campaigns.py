@@ -7,7 +7,7 @@ import typer
 from excise.api.wire import CampaignsView
 from excise.cli.client import decode
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
-from excise.cli.text import table
+from excise.cli.text import json_text, table
 
 
 def register(app: typer.Typer) -> None:
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """List the campaigns (this version links none)."""
         raw = connect(socket, config).get("/v1/campaigns")
-        print(raw.decode() if as_json else describe(decode(raw, CampaignsView)))
+        print(json_text(raw) if as_json else describe(decode(raw, CampaignsView)))
 
 
 def describe(view: CampaignsView) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from excise.cli.options import AsJson, ConfigFile
-from excise.cli.text import count, printable
+from excise.cli.text import count, json_text, printable
 from excise.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ def _configuration(
 
 def _print_text(report: CheckReport, notes: tuple[str, ...]) -> None:
     for note in notes:
-        print(f"note: {note}")
+        print(printable(f"note: {note}"))
     for problem in report.problems:
         print(printable(str(problem)))
     print(f"{summary(report)}")
@@ -94,7 +94,7 @@ def _print_json(report: CheckReport) -> None:
             "message": problem.message,
             "hint": problem.hint,
         }
-        print(encode(line).decode())
+        print(json_text(encode(line)))
     errors, warnings = report.errors, len(report.problems) - report.errors
     total = {
         "rules": report.rules,

@@ -10,7 +10,7 @@ import typer
 from excise.api.wire import DecisionsView, DecisionView
 from excise.cli.client import decode
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
-from excise.cli.text import moment, number, table
+from excise.cli.text import json_text, moment, number, table
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
         raw = connect(socket, config).get(
             "/v1/decisions", plane=plane, action=action, target=target, campaign=campaign
         )
-        print(raw.decode() if as_json else describe(decode(raw, DecisionsView).decisions))
+        print(json_text(raw) if as_json else describe(decode(raw, DecisionsView).decisions))
 
 
 def describe(rows: Sequence[DecisionView]) -> str:

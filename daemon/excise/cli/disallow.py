@@ -10,6 +10,7 @@ from excise.api.wire import AllowedView
 from excise.cli.allow import describe
 from excise.cli.client import decode, segment
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
+from excise.cli.text import json_text
 
 
 def register(app: typer.Typer) -> None:
@@ -24,4 +25,4 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Take an allowed network back."""
         raw = connect(socket, config).send("DELETE", f"/v1/allow/{segment(cidr)}")
-        print(raw.decode() if as_json else describe(decode(raw, AllowedView)))
+        print(json_text(raw) if as_json else describe(decode(raw, AllowedView)))

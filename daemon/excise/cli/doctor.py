@@ -9,7 +9,7 @@ import typer
 from excise.api.wire import StatusView
 from excise.cli.client import Client, decode
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
-from excise.cli.text import paint, printable
+from excise.cli.text import json_text, paint, printable
 from excise.errors import ConfigError, ExciseError, RefusedError, UnreachableError
 
 if TYPE_CHECKING:
@@ -76,4 +76,4 @@ def _print_json(checks: list[Check]) -> None:
     import msgspec
 
     failed = any(check.state == "fail" for check in checks)
-    print(msgspec.json.encode({"healthy": not failed, "checks": checks}).decode())
+    print(json_text(msgspec.json.encode({"healthy": not failed, "checks": checks})))

@@ -9,7 +9,7 @@ from excise.api.wire import DecisionView
 from excise.cli.client import Client, decode
 from excise.cli.decisions import act
 from excise.cli.options import AsJson, ConfigFile, For, Force, Reason, SocketFile, Target, connect
-from excise.cli.text import moment, printable
+from excise.cli.text import json_text, moment, printable
 
 
 def register(app: typer.Typer) -> None:
@@ -36,7 +36,7 @@ def place(client: Client, target: str, wish: dict[str, object], *, as_json: bool
     """Send an operator's decision; return what came of it, as text."""
     raw = client.send("POST", "/v1/decisions", {"target": target, **wish})
     if as_json:
-        return raw.decode()
+        return json_text(raw)
     made = decode(raw, DecisionView)
     line = f"{printable(made.target)}: {act(made)} until {moment(made.until)} (decision {made.id})"
     if made.action != wish["action"]:

@@ -10,7 +10,7 @@ import typer
 
 from excise.cli.client import Event
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
-from excise.cli.text import ACTION_COLOURS, moment, number, paint, printable
+from excise.cli.text import ACTION_COLOURS, json_text, moment, number, paint, printable
 
 
 def register(app: typer.Typer) -> None:
@@ -40,7 +40,7 @@ def register(app: typer.Typer) -> None:
         names += ["alarm"] if alarms or not as_json else []
         client = connect(socket, config)
         for event in client.events(after=after, only=",".join(names), follow=follow):
-            print(event.data if as_json else describe(event))
+            print(json_text(event.data.encode()) if as_json else describe(event))
             sys.stdout.flush()
 
 

@@ -11,7 +11,7 @@ from excise.api.wire import ExplainedView
 from excise.cli import decisions
 from excise.cli.client import Client, decode, segment
 from excise.cli.options import AsJson, ConfigFile, SocketFile, Target, connect
-from excise.cli.text import moment, number, paint, printable, table
+from excise.cli.text import json_text, moment, number, paint, printable, table
 from excise.errors import NotFoundError
 from excise.model.entity import Kind
 
@@ -28,7 +28,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Say why an address, subnet, account or campaign is treated as it is."""
         raw = fetch(connect(socket, config), target)
-        print(raw.decode() if as_json else describe(decode(raw, ExplainedView)))
+        print(json_text(raw) if as_json else describe(decode(raw, ExplainedView)))
 
 
 def fetch(client: Client, target: str) -> bytes:

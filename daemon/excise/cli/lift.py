@@ -9,7 +9,7 @@ from excise.api.wire import LiftedView
 from excise.cli.client import Client, decode, segment
 from excise.cli.decisions import act
 from excise.cli.options import AsJson, ConfigFile, SocketFile, Target, connect
-from excise.cli.text import printable
+from excise.cli.text import json_text, printable
 from excise.errors import NotFoundError
 
 
@@ -25,7 +25,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Lift what is decided on a target (or one decision, by its id)."""
         raw = take_back(connect(socket, config), target)
-        print(raw.decode() if as_json else describe(decode(raw, LiftedView)))
+        print(json_text(raw) if as_json else describe(decode(raw, LiftedView)))
 
 
 def take_back(client: Client, target: str) -> bytes:

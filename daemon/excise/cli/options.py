@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from excise.cli.client import Client
+from excise.cli.text import printable
 from excise.errors import ConfigError, InvalidError
 from excise.model.duration import parse_duration
 
@@ -66,5 +67,5 @@ def find_socket(config: Path | None) -> Path:
     except ConfigError as error:
         if config is not None:
             raise
-        print(f"excise: {error}; asking {DEFAULT_SOCKET}", file=sys.stderr)
+        print(printable(f"excise: {error}; asking {DEFAULT_SOCKET}"), file=sys.stderr)
         return DEFAULT_SOCKET

@@ -9,7 +9,7 @@ import typer
 from excise.api.wire import PostureView
 from excise.cli.client import decode
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
-from excise.cli.text import printable
+from excise.cli.text import json_text, printable
 
 
 def register(app: typer.Typer) -> None:
@@ -31,7 +31,7 @@ def register(app: typer.Typer) -> None:
             raw = client.get("/v1/posture")
         else:
             raw = client.send("PUT", "/v1/posture", {"posture": wanted})
-        print(raw.decode() if as_json else describe(decode(raw, PostureView)))
+        print(json_text(raw) if as_json else describe(decode(raw, PostureView)))
 
 
 def describe(view: PostureView) -> str:

@@ -6,7 +6,7 @@ import typer
 
 from excise.cli.client import decode
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
-from excise.cli.text import count
+from excise.cli.text import count, json_text
 from excise.model.view import ReloadView
 
 
@@ -19,7 +19,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Read configuration and rules again; on any error the last good set stays."""
         raw = connect(socket, config).send("POST", "/v1/reload")
-        print(raw.decode() if as_json else describe(decode(raw, ReloadView)))
+        print(json_text(raw) if as_json else describe(decode(raw, ReloadView)))
 
 
 def describe(view: ReloadView) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from excise.cli.options import AsJson, ConfigFile
+from excise.cli.text import json_text, printable
 from excise.errors import ExciseError
 from excise.model.decision import Posture
 
@@ -90,7 +91,7 @@ def _prepare(
     book, errors = load_rules(rules or rule_directories(loaded))
     if errors:
         for error in errors:
-            print(f"excise: {error}", file=sys.stderr)
+            print(printable(f"excise: {error}"), file=sys.stderr)
         raise typer.Exit(errors[0].exit_status)
     settings = msgspec.structs.replace(loaded.settings(), posture=posture)
     return settings, book, _decoders(format_, loaded.trusted_proxies)
@@ -116,8 +117,7 @@ def _decoders(format_: str, trusted_proxies: Sequence[str]) -> Callable[[Sequenc
 @contextmanager
 def _sink(out: str) -> Iterator[Callable[[bytes], object]]:
     if out == "-":
-        yield sys.stdout.buffer.write
-        sys.stdout.buffer.flush()
+        yield lambda line: print(json_text(line.rstrip()))
         return
     try:
         with Path(out).open("wb") as stream:
@@ -147,5 +147,5 @@ def _print(summary: Summary, seconds: float, *, as_json: bool, to_stderr: bool) 
 
     from excise.cli.replayed import describe
 
-    text = msgspec.json.encode(summary).decode() if as_json else describe(summary, seconds)
+    text = json_text(msgspec.json.encode(summary)) if as_json else describe(summary, seconds)
     print(text, file=sys.stderr if to_stderr else sys.stdout)

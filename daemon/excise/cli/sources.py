@@ -10,7 +10,7 @@ import typer
 from excise.api.wire import AccountsView, SourcesView
 from excise.cli.client import decode
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
-from excise.cli.text import moment, number, table
+from excise.cli.text import json_text, moment, number, table
 from excise.model.view import ScoredView
 
 
@@ -33,10 +33,10 @@ def register(app: typer.Typer) -> None:
         client = connect(socket, config)
         if kind == "account":
             raw = client.get("/v1/accounts", limit=limit)
-            print(raw.decode() if as_json else describe(decode(raw, AccountsView).accounts))
+            print(json_text(raw) if as_json else describe(decode(raw, AccountsView).accounts))
         else:
             raw = client.get("/v1/sources", kind=kind, limit=limit)
-            print(raw.decode() if as_json else describe(decode(raw, SourcesView).sources))
+            print(json_text(raw) if as_json else describe(decode(raw, SourcesView).sources))
 
 
 def describe(rows: Sequence[ScoredView]) -> str:

@@ -7,7 +7,7 @@ import typer
 from excise.api.wire import StatusView
 from excise.cli.client import decode
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
-from excise.cli.text import count, moment, number, paint, printable
+from excise.cli.text import count, json_text, moment, number, paint, printable
 from excise.model.view import EnforcerView, EngineStatus, InputView
 
 
@@ -20,7 +20,7 @@ def register(app: typer.Typer) -> None:
     ) -> None:
         """Show posture, inputs, engine, enforcer and rules."""
         raw = connect(socket, config).get("/v1/status")
-        print(raw.decode() if as_json else describe(decode(raw, StatusView)))
+        print(json_text(raw) if as_json else describe(decode(raw, StatusView)))
 
 
 def describe(view: StatusView) -> str:

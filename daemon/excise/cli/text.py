@@ -5,6 +5,7 @@ Names come from logs that strangers write: control characters are shown, never s
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -19,6 +20,15 @@ def printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def json_text(raw: bytes) -> str:
+    r"""Return JSON that means the same, with every control character as `\u009b`."""
+    text = raw.decode()
+    if text.isprintable():
+        return text
+    # outside of strings compact JSON holds nothing that is not printable
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1] for c in text)
 
 
 def moment(ts: float | None) -> str:

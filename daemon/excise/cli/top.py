@@ -20,6 +20,7 @@ from excise.api.wire import SourcesView, StatusView
 from excise.cli import sources, status
 from excise.cli.client import Client, decode
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
+from excise.cli.text import json_text
 
 ROWS = 200
 
@@ -78,7 +79,7 @@ def _stream(client: Client, interval_s: float, looks: int | None) -> None:
     for at in _rounds(looks):
         if at:
             time.sleep(interval_s)
-        sys.stdout.write(msgspec.json.encode(look(client)).decode() + "\n")
+        sys.stdout.write(json_text(msgspec.json.encode(look(client))) + "\n")
         sys.stdout.flush()
 
 
