@@ -20,7 +20,7 @@ ACTIVE_S = 86_400.0
 #: members of a subnet whose typical answer is within this many octaves of the subnet's act alike
 ALIKE_OCTAVES = 1.5
 #: a prefix's score and honest share are kept this long: a walk brings a member a second
-KEPT_S = 300.0
+KEPT_S = 90.0
 MEMBERS_READ = 64
 BUSIEST = 16
 #: one long answer is anybody's; a client answers for its subnet from the second on
