@@ -1,20 +1,21 @@
-"""Benches by name: `python -m tests.bench [NAME...]`, all of them without a name.
+"""Benches by name: `python -m tests.bench [NAME [FILE]]...`, all of them without a name.
 
 A bench is a module of this folder with `main()`, which prints what it measured and returns an
-exit status, or None for 0.
+exit status, or None for 0. A file goes to the bench before it, where that takes one.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import inspect
 import pkgutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 
-def benches() -> dict[str, Callable[[], int | None]]:
+def benches() -> dict[str, Callable[..., int | None]]:
     """Return every bench by name."""
     found = {}
     for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
@@ -28,15 +29,22 @@ def benches() -> dict[str, Callable[[], int | None]]:
 def run() -> int:
     known = benches()
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(known) or "none yet")
-    names = parser.parse_args().names or list(known)
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        parser.error(f"no bench named {', '.join(unknown)}; there are {', '.join(known)}")
+    parser.add_argument("words", nargs="*", metavar="NAME [FILE]", help=", ".join(known))
+    chosen: list[tuple[str, list[Path]]] = []
+    for word in parser.parse_args().words or list(known):
+        if word in known:
+            chosen.append((word, []))
+        elif chosen and Path(word).is_file():
+            chosen[-1][1].append(Path(word))
+        else:
+            parser.error(f"no bench named {word} and no file; there are {', '.join(known)}")
+    for name, files in chosen:
+        if len(files) > len(inspect.signature(known[name]).parameters):
+            parser.error(f"{name} does not take {files[-1]}")
     worst = 0
-    for name in names:
+    for name, files in chosen:
         print(f"== {name}", flush=True)
-        worst = max(worst, known[name]() or 0)
+        worst = max(worst, known[name](*files) or 0)
     return worst
 
 
