@@ -58,7 +58,10 @@ def _sections(view: ExplainedView) -> Iterator[str]:
     yield paint("DECISIONS", "bold") + "\n" + decisions.describe(view.decisions)
     if view.kind == Kind.CLIENT:  # what else is enforced is judged by its clients
         share = number(round(100 * view.honest_share, 1))
-        yield paint("COLLATERAL", "bold") + f"\n{share} % of the tokens behind it look honest."
+        says = (
+            f"{share} % of the traffic or of the accounts behind it are honest, whichever is more."
+        )
+        yield paint("COLLATERAL", "bold") + f"\n{says}"
 
 
 def _evidence(view: ExplainedView) -> str:

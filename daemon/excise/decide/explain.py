@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from excise.decide.collateral import Collateral
 from excise.decide.guard import Network, parse_network, within
 from excise.decide.judge import Judge
-from excise.decide.score import Score
+from excise.decide.score import Evidence, Score
 from excise.decide.words import evidence_sentence, number
 from excise.errors import InvalidError, NotFoundError
 from excise.features.directory import client_name
@@ -83,31 +84,54 @@ def explain(judge: Judge, text: str, now: float) -> Explanation:
         )
     score = judge.cases.score(subject.kind, subject.row, now)
     features = _features(judge, subject.kind, subject.row, now)
-    own = judge.cases.dossiers[subject.kind].get(subject.row)
-    own_total = (
-        sum(min(judge.docket.settings.policy.family_cap, p) for p in own.points(now).values())
-        if own
-        else 0.0
-    )
-    collateral = judge.cases.collateral(subject.row) if subject.kind is Kind.CLIENT else None
+    own = judge.cases.own_score(subject.kind, subject.row, now)
+    around = _around(judge, subject, decisions, now)
+    collateral = _accused(judge, subject)
+    of_networks = [e for _, of_network in around for e in of_network.evidence]
     return Explanation(
         kind=subject.kind.value,
         name=subject.name,
         score=round(score.total, 2),
         features=features,
-        evidence=_evidence(score, now),
-        inherited=round(max(0.0, score.total - own_total), 2),
+        evidence=_evidence((*score.evidence, *of_networks), now),
+        inherited=round(max(0.0, score.total - own.total), 2),
         honest_share=round(collateral.share, 4) if collateral else 0.0,
         decisions=tuple(d.id for d in decisions),
         sentences=(
             *_traffic(subject, features),
-            *_score_sentences(judge, score),
+            *_score_sentences(judge, score, own_name=not around),
             *(f"{evidence_sentence(e)}." for e in score.evidence),
-            *_behind(judge, subject),
+            *(line for name, of in around for line in _network_sentences(name, of)),
+            *_behind(collateral),
             *_safe(judge, subject, now),
             *(_decision_sentence(d, now) for d in decisions),
         ),
     )
+
+
+def _around(
+    judge: Judge, subject: Subject, decisions: list[Decision], now: float
+) -> list[tuple[str, Score]]:
+    """Return the subnets by which a client is decided on, with what speaks against them."""
+    if subject.kind is not Kind.CLIENT:
+        return []
+    rows = judge.world.subnets.rows
+    found = [(d.target, rows[d.target]) for d in decisions if d.target in rows]
+    scores = [(name, judge.cases.own_score(Kind.SUBNET, row, now)) for name, row in found]
+    return [(name, score) for name, score in scores if score.evidence]
+
+
+def _network_sentences(name: str, score: Score) -> list[str]:
+    lines = [f"It is judged with its network {name}, whose members act alike:"]
+    return lines + [f"{evidence_sentence(e)}." for e in score.evidence]
+
+
+def _accused(judge: Judge, subject: Subject) -> Collateral | None:
+    """Return who stands behind a client, if anybody there has something to answer for."""
+    if subject.kind is not Kind.CLIENT or subject.row is None:
+        return None
+    behind = judge.cases.collateral(subject.row)
+    return behind if behind.culprits else None
 
 
 def _decisions(judge: Judge, subject: Subject) -> list[Decision]:
@@ -132,7 +156,7 @@ def _features(judge: Judge, kind: Kind, row: int, now: float) -> dict[str, float
     return {name: round(float(view[name][0]), 3) for name in names}
 
 
-def _evidence(score: Score, now: float) -> tuple[EvidenceView, ...]:
+def _evidence(evidence: tuple[Evidence, ...], now: float) -> tuple[EvidenceView, ...]:
     return tuple(
         EvidenceView(
             rule=e.rule.id,
@@ -143,7 +167,7 @@ def _evidence(score: Score, now: float) -> tuple[EvidenceView, ...]:
             numbers=e.numbers,
             experimental=e.rule.maturity is Maturity.EXPERIMENTAL,
         )
-        for e in score.evidence
+        for e in evidence
     )
 
 
@@ -156,9 +180,10 @@ def _traffic(subject: Subject, f: dict[str, float]) -> list[str]:
     return [text]
 
 
-def _score_sentences(judge: Judge, score: Score) -> list[str]:
+def _score_sentences(judge: Judge, score: Score, *, own_name: bool) -> list[str]:
     if not score.evidence:
-        return ["No rule holds anything against it."]
+        alone = "" if own_name else " alone"
+        return [f"No rule holds anything against it{alone}."]
     policy = judge.docket.settings.policy
     parts = ", ".join(
         f"{family.value} {points:.0f}"
@@ -173,11 +198,8 @@ def _score_sentences(judge: Judge, score: Score) -> list[str]:
     return [text]
 
 
-def _behind(judge: Judge, subject: Subject) -> list[str]:
-    if subject.kind is not Kind.CLIENT or subject.row is None:
-        return []
-    c = judge.cases.collateral(subject.row)
-    if not c.honest:
+def _behind(c: Collateral | None) -> list[str]:
+    if c is None or not c.honest:
         return []
     text = (
         f"{c.honest} other accounts share the address, with {c.honest_tokens:.0%} of its output "

@@ -61,7 +61,7 @@ TARGET          ACTION          UNTIL                 SCORE  BY     ID  REASON
 It asks for far more than others do.
 
 COLLATERAL
-5 % of the tokens behind it look honest.
+5 % of the traffic or of the accounts behind it are honest, whichever is more.
 """,
     ("events", "--no-follow", "--findings"): """\
 1970-01-01T00:16:40Z add throttle crawl 203.0.113.7/32 until 1970-01-01T00:31:40Z: \
