@@ -4,6 +4,7 @@ import pytest
 
 from excise.errors import NotFoundError
 from excise.model.decision import Action
+from excise.model.entity import Kind
 from excise.model.step import Allow, Place
 
 CLIENT = "203.0.113.7/32"
@@ -86,3 +87,24 @@ def test_scored_lists_the_highest_first_and_as_many_as_asked_for(engine, rule, a
     assert ("shape.x", "volume.x") == listed[0].rules
     assert pytest.approx(12, rel=0.01) == listed[0].requests_24h
     assert listed[:1] == watched.scored("client", limit=1)
+
+
+def test_a_member_of_a_guilty_subnet_is_explained_by_what_speaks_against_the_subnet(
+    engine, rule, ask
+):
+    of_subnet = [
+        rule("shape.s", "shape", 35.0, above=20.5, kind=Kind.SUBNET),
+        rule("graph.s", "graph", 35.0, above=20.5, kind=Kind.SUBNET),
+    ]
+    watched = engine(*of_subnet)
+    for i in range(10):
+        ask(watched, f"203.0.113.{i}", count=3, every_s=0.1)
+    told = watched.explain("203.0.113.4")
+    text = " ".join(told.sentences)
+    assert 0.0 == told.score
+    assert 0.0 == told.honest_share
+    assert "nothing" not in text
+    assert "No rule holds anything against it alone." in told.sentences
+    assert "judged with its network 203.0.113.0/24" in text
+    assert "requests_1h 20" in text or "requests_1h 21" in text
+    assert {"shape.s", "graph.s"} == {e.rule for e in told.evidence}
