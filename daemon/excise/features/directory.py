@@ -175,7 +175,7 @@ class Directory:
 def client_bits(address: str) -> tuple[int, int]:
     """Return family and bits of a client: the v4 address, or the upper 64 bits of the v6 one."""
     if ":" in address:
-        return 6, int(ipaddress.IPv6Address(address)) >> 64
+        return 6, upper_half(address)
     a, b, c, d = map(int, address.split("."))
     return 4, a << 24 | b << 16 | c << 8 | d
 
@@ -184,7 +184,7 @@ def client_name(version: int, network: int) -> str:
     """Return the canonical CIDR of a client."""
     if version == 4:
         return f"{dotted(network)}/32"
-    return f"{ipaddress.IPv6Address(network << 64)}/64"
+    return f"{colons(network)}/64"
 
 
 def subnet_names(version: int, network: int) -> list[str]:
@@ -192,11 +192,35 @@ def subnet_names(version: int, network: int) -> list[str]:
     if version == 4:
         return [f"{dotted(network >> 8 << 8)}/24"]
     return [
-        f"{ipaddress.IPv6Address(network >> 8 << 72)}/56",
-        f"{ipaddress.IPv6Address(network >> 16 << 80)}/48",
+        f"{colons(network >> 8 << 8)}/56",
+        f"{colons(network >> 16 << 16)}/48",
     ]
 
 
 def dotted(bits: int) -> str:
     """Return a v4 address as text (`ipaddress` takes ten times as long)."""
     return f"{bits >> 24}.{bits >> 16 & 255}.{bits >> 8 & 255}.{bits & 255}"
+
+
+def upper_half(address: str) -> int:
+    """Return the upper 64 bits of a v6 address (`ipaddress` takes five times as long)."""
+    if "." in address:
+        return int(ipaddress.IPv6Address(address)) >> 64
+    head, shortened, tail = address.partition("::")
+    groups = head.split(":") if head else []
+    if shortened:
+        after = tail.split(":") if tail else []
+        groups += ["0"] * (8 - len(groups) - len(after)) + after
+    a, b, c, d = groups[:4]
+    return int(a, 16) << 48 | int(b, 16) << 32 | int(c, 16) << 16 | int(d, 16)
+
+
+def colons(upper: int) -> str:
+    """Return a v6 address whose lower 64 bits are 0 as RFC 5952 has it.
+
+    Its zeros at the end are the longest run, so they are what is shortened.
+    """
+    text = f"{upper >> 48:x}:{upper >> 32 & 0xFFFF:x}:{upper >> 16 & 0xFFFF:x}:{upper & 0xFFFF:x}"
+    while text.endswith(":0"):
+        text = text[:-2]
+    return f"{text}::" if text != "0" else "::"

@@ -17,8 +17,17 @@ from numpy.typing import NDArray
 from excise.features.batch import Batch
 from excise.features.directory import ACCOUNT, CLIENT, LINK, STACK, USE, Directory
 from excise.features.interner import LOW_WATER, Interner, Rows
-from excise.features.sketch import slots
-from excise.features.state import HALF_LIVES, Added, Column, Matrix, Moment, Table
+from excise.features.sketch import Elements, elements, slots
+from excise.features.state import (
+    HALF_LIVES,
+    SHARED,
+    WIDTH,
+    Added,
+    Column,
+    Matrix,
+    Moment,
+    Table,
+)
 from excise.model.entity import Kind
 from excise.model.settings import Capacity
 
@@ -175,12 +184,12 @@ class World:
         twice, subnet = twice[order], np.concatenate((near, wide[wide_at]))[order]
         moments: dict[Kind, Moment] = {}
         for kind, of_kind in (rows | {Kind.SUBNET: subnet}).items():
-            numbers = input_.take(twice) if kind is Kind.SUBNET else input_
-            self._see(kind, of_kind, numbers.ts)
+            source = twice if kind is Kind.SUBNET else None
+            self._see(kind, of_kind, ts if source is None else ts[source])
             if kind in self.exact:
-                moments[kind] = self.tables[kind].moment(of_kind, numbers)
+                moments[kind] = self.tables[kind].moment(of_kind, input_, source)
             else:
-                self.tables[kind].absorb(of_kind, numbers)
+                self.tables[kind].absorb(of_kind, input_)
         link_added = shared[:, [2, 8]]  # requests and output tokens, half-life 24 h
         return Piece(ts, clock, weights, moments, client, rows[Kind.USE], twice, link, link_added)
 
@@ -195,7 +204,7 @@ class World:
 
     def _elements(
         self, rows: dict[Kind, Rows], near: Rows, wide: Rows, ts: Column
-    ) -> dict[str, tuple[Rows, NDArray[np.bool_]]]:
+    ) -> dict[str, Elements]:
         subnet = np.where(wide > 0, wide, near)
         named = {
             "clients": rows[Kind.CLIENT],
@@ -204,8 +213,8 @@ class World:
             "subnets": subnet,
         }
         hour = (ts // 3600 % 24).astype(np.int64)
-        elements = {name: (slots(of), of > 0) for name, of in named.items()}
-        return elements | {"active_hours": (hour, np.ones(len(ts), dtype=bool))}
+        seen = {name: elements(slots(of), of > 0) for name, of in named.items()}
+        return seen | {"active_hours": elements(hour, np.ones(len(ts), dtype=bool))}
 
     def commit(self, piece: Piece, begin: int, end: int) -> None:
         """Make records begin..end of a piece part of the state."""
@@ -314,10 +323,12 @@ class World:
 
 
 def weighted(batch: Batch, at: slice, weights: Matrix) -> Matrix:
-    """Return the shared columns of records, weighted, shape (n, len(SHARED))."""
-    n = len(weights)
-    sums = (batch.sums[at][:, :, None] * weights[:, None, :]).reshape(n, -1)
-    w1, w2 = weights[:, 1], weights[:, 2]
+    """Return the shared columns of records, weighted, with zeros up to the widest table's width."""
+    columns = np.zeros((len(weights), WIDTH))
+    sums, w1, w2 = batch.sums[at], weights[:, 1], weights[:, 2]
+    halves = weights.shape[1]
+    for h in range(halves):
+        np.multiply(sums, weights[:, h, None], out=columns[:, h : halves * sums.shape[1] : halves])
     log_output = batch.log_output[at]
     extra = (
         batch.plaintext[at] * w1,
@@ -327,4 +338,5 @@ def weighted(batch: Batch, at: slice, weights: Matrix) -> Matrix:
         log_output * w2,
         log_output * log_output * w2,
     )
-    return np.concatenate((sums, np.stack(extra, axis=1)), axis=1)
+    columns[:, len(SHARED) - len(extra) : len(SHARED)] = np.stack(extra, axis=1)
+    return columns
