@@ -81,6 +81,8 @@ async def _open_tcp(runner: web.AppRunner, tcp: tuple[str, int]) -> tuple[str, i
     try:
         await site.start()
     except OSError as error:
-        raise ConfigError(f"api.listen {tcp[0]}:{tcp[1]}: {error.strerror or error}") from error
+        why = os.strerror(error.errno) if error.errno else str(error)
+        hint = "set another port, or stop what listens there"
+        raise ConfigError(f"api.listen {tcp[0]}:{tcp[1]}: {why}", hint=hint) from error
     address = runner.addresses[-1]
     return str(address[0]), int(address[1])

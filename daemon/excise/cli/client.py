@@ -23,6 +23,7 @@ from excise.errors import (
     StoreError,
     UnreachableError,
 )
+from excise.model.record import short_name
 
 TIMEOUT_S = 30.0
 T = TypeVar("T")
@@ -153,8 +154,8 @@ def decode(raw: bytes, kind: type[T]) -> T:
 
 
 def segment(text: str) -> str:
-    """Return text as one segment of a path."""
-    return quote(text, safe="")
+    """Return a name as one segment of a path; a long one as the daemon keeps it."""
+    return quote(short_name(text), safe="")
 
 
 def _with_query(path: str, query: dict[str, object]) -> str:
@@ -166,7 +167,7 @@ def _error_of(status: int, body: bytes) -> ExciseError:
     try:
         problem = msgspec.json.decode(body, type=_Problem)
     except msgspec.DecodeError:
-        problem = _Problem(title=f"status {status}")
+        problem = _Problem(title=f"the daemon answered with status {status} and no reason")
     kind = _ERRORS.get(problem.type.rpartition(":")[2], ExciseError)
     return kind(problem.detail or problem.title)
 

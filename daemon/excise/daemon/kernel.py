@@ -10,11 +10,6 @@ from excise.enforce.nft import Nftables
 from excise.errors import ConfigError, EnforceError, ForeignTableError, PrivilegeError
 from excise.log import Log
 
-RIGHTS = (
-    "enforcing takes CAP_NET_ADMIN: run as root, or give the unit"
-    " AmbientCapabilities=CAP_NET_ADMIN, or set posture: observe or enforcer: dry-run"
-)
-
 
 def make_enforcer(config: Config) -> Enforcer:
     """Return the backend that the configuration names."""
@@ -38,10 +33,7 @@ def take_hold(
     Raises EnforceError where it was to enforce and cannot.
     """
     if enforcing:
-        try:
-            converger.open(protected, config.ports)
-        except PrivilegeError as error:
-            raise PrivilegeError(f"{error}; {RIGHTS}") from error
+        converger.open(protected, config.ports)
         return
     try:
         converger.sweep()

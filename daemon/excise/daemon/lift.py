@@ -8,9 +8,9 @@ from pathlib import Path
 from excise.config import load
 from excise.daemon.clock import SystemClock
 from excise.daemon.converge import Converger
-from excise.daemon.kernel import RIGHTS, make_enforcer
+from excise.daemon.kernel import make_enforcer
 from excise.daemon.statedir import StateDirectory
-from excise.errors import InUseError, PrivilegeError, StoreError
+from excise.errors import InUseError, StoreError
 from excise.model.decision import DecisionEvent, Op
 from excise.store.store import Batch, Store
 
@@ -27,22 +27,15 @@ def lift_everything(path: Path | None) -> str:
     converger = Converger(make_enforcer(config))
     try:
         with state.locked():
-            _sweep(converger)
+            converger.sweep()
             ended = _end_decisions(state)
     except InUseError:
         # A running daemon would put everything back at once.
         raise
     except StoreError:
-        _sweep(converger)
+        converger.sweep()
         raise
     return f"nothing of excise is in the kernel; {ended} enforcing decisions ended"
-
-
-def _sweep(converger: Converger) -> None:
-    try:
-        converger.sweep()
-    except PrivilegeError as error:
-        raise PrivilegeError(f"{error}; {RIGHTS}") from error
 
 
 def _end_decisions(state: StateDirectory) -> int:

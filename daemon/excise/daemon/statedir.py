@@ -45,6 +45,11 @@ class StateDirectory:
         """Make the directory if it is missing. Raises StoreError."""
         try:
             self.root.mkdir(mode=0o750, parents=True, exist_ok=True)
+        except FileExistsError as error:
+            raise StoreError(
+                f"state directory {self.root}: something else is there; remove it, or set state:"
+                " to another directory"
+            ) from error
         except OSError as error:
             raise StoreError(
                 f"state directory {self.root}: {error.strerror}; create it for the user that runs"

@@ -190,8 +190,8 @@ def error_for(told: KernelError, doing: str, *, whole: bool) -> EnforceError:
     )
     if told.errno == errno.EPERM and whole:
         return PrivilegeError(
-            f"{said}; give the daemon CAP_NET_ADMIN (AmbientCapabilities= in the unit), or set"
-            " 'enforcer: dry-run'"
+            f"{said}; this takes CAP_NET_ADMIN: run as root, or give the unit"
+            " AmbientCapabilities=CAP_NET_ADMIN, or set posture: observe or enforcer: dry-run"
         )
     if told.errno == errno.EPERM:
         return ForeignTableError(

@@ -92,6 +92,8 @@ class Fields:
     def __init__(self, node: Node, known: Iterable[str]) -> None:
         self._node = node
         self._entries: dict[str, Plain] = {}
+        #: keys that are there under a wrong spelling, about which there is a problem already
+        self._misspelt: set[str | None] = set()
         if not isinstance(node.value, dict):
             node.problems.append(
                 node.error(f"must be a mapping, found {describe(node.value)}", f"of {names(known)}")
@@ -100,6 +102,7 @@ class Fields:
         self._entries = node.value
         for key in node.value:
             if key not in known:
+                self._misspelt.add(closest(key, known))
                 node.problems.append(unknown("key", node.child(key, None).key_mark, key, known))
 
     def __contains__(self, key: str) -> bool:
@@ -121,7 +124,8 @@ class Fields:
 
     def need(self, key: str, read: Callable[[Node], T], blank: T) -> T:
         """Return the field; `blank` stands in, beside a problem, where it is absent or wrong."""
-        if key not in self._entries and isinstance(self._node.value, dict):
+        absent = key not in self._entries and key not in self._misspelt
+        if absent and isinstance(self._node.value, dict):
             self._node.problems.append(
                 InvalidError(f"key {key!r} is missing", self._node.mark, "it has no default")
             )
@@ -150,9 +154,14 @@ def in_order(problems: Iterable[InvalidError]) -> list[InvalidError]:
 
 def unknown(what: str, mark: Mark, name: str, known: Iterable[str]) -> InvalidError:
     """Return the error for a name that does not exist, with the closest one that does."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    hint = f"did you mean {close[0]!r}?" if close else f"known: {names(known)}"
+    close = closest(name, known)
+    hint = f"did you mean {close!r}?" if close else f"known: {names(known)}"
     return InvalidError(f"unknown {what} {name!r}", mark, hint)
+
+
+def closest(name: str, known: Iterable[str]) -> str | None:
+    """Return the name that was probably meant, None if none is near."""
+    return next(iter(get_close_matches(name, list(known), n=1, cutoff=0.6)), None)
 
 
 def names(known: Iterable[str]) -> str:

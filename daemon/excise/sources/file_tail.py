@@ -118,7 +118,7 @@ class FileTail:
         except (OSError, SourceError) as error:
             if isinstance(error, FileNotFoundError):
                 self._at_end = False
-            self.state, self.problem = State.BLIND, str(error)
+            self.state, self.problem = State.BLIND, _why(error)
             if self._inotify:
                 self._inotify.watch_directory()
             return None
@@ -228,7 +228,7 @@ class FileTail:
         try:
             following = LogFile(successor(self._path, file.identity))
         except (OSError, SourceError) as error:
-            self.problem = str(error)
+            self.problem = _why(error)
             return None
         self.problem = ""
         return following
@@ -254,6 +254,18 @@ class FileTail:
 
     def _differs(self, file: LogFile) -> bool:
         return file.size() != self._size or identity_of(self._path) not in {None, file.identity}
+
+
+def _why(error: OSError | SourceError) -> str:
+    """Return why a file cannot be read, and what to do; its name stands beside it already."""
+    match error:
+        case FileNotFoundError():
+            return "No such file or directory; it is read as soon as it appears"
+        case PermissionError():
+            return "Permission denied; give the user that runs excise the right to read it"
+        case OSError():
+            return error.strerror or str(error)
+    return str(error)
 
 
 def _inotify(directory: Path) -> Inotify | None:

@@ -66,7 +66,7 @@ def test_check_prints_a_line_a_problem_like_a_compiler_and_ends_with_5(excise, c
     assert 5 == result.exit_code
     assert problems[0].startswith(f"{config}:2:10: error: unknown value of posture: 'block'")
     assert any(line.startswith(f"{rule}:4:1: error: unknown key 'abuot'") for line in problems)
-    assert "0 rules, 0 tests, 3 errors" == problems[-1]
+    assert "0 rules, 0 tests, 2 errors" == problems[-1]
 
 
 def test_check_of_paths_leaves_the_configuration_alone(excise, rules):
@@ -154,12 +154,14 @@ def test_rules_named_on_the_command_line_replace_the_configured_ones(excise, log
 
 def test_replay_with_a_broken_rule_says_all_and_ends_with_5(excise, config, log, rules):
     rule = rules / "volume" / "my-behaviour.yaml"
-    rule.write_text(rule.read_text().replace("\nabout:", "\nabuot:"))
+    text = rule.read_text().replace("\nabout:", "\nabuot:").replace("\nrunbook:", "\nx:")
+    rule.write_text(text)
     result = excise("replay", log, "--config", config)
 
     assert 5 == result.exit_code
-    assert f"{rule}:4:1: unknown key 'abuot'" in result.stderr
-    assert "key 'about' is missing" in result.stderr
+    assert f"{rule}:4:1: unknown key 'abuot' (did you mean 'about'?)" in result.stderr
+    assert "key 'runbook' is missing" in result.stderr
+    assert "key 'about' is missing" not in result.stderr
 
 
 def test_a_format_that_does_not_exist_is_a_usage_error(excise, config, log):
