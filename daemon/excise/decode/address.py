@@ -70,5 +70,6 @@ class Addresses:
         """Return `canonical` of each, in order."""
         found = list(map(self._known.get, texts))
         if None in found:
-            return list(map(self.canonical, texts))
+            pairs = zip(found, texts, strict=True)
+            return [self.canonical(text) if known is None else known for known, text in pairs]
         return cast("list[str]", found)

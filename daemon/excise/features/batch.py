@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from excise.model.record import Record
 
 Column = NDArray[np.float64]
+BLOCK = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def columns(records: Sequence[Record]) -> Batch:
     n = len(records)
     if not n:
         raise ValueError("no records")
-    fields = list(zip(*map(_FIELDS, records), strict=True))
+    fields = _fields(records)
     ts, tokens_in, tokens_out, bytes_out, status = (
         np.array(f, dtype=np.float64) for f in fields[:5]
     )
@@ -53,13 +55,13 @@ def columns(records: Sequence[Record]) -> Batch:
     sums[:, 3] = np.maximum(bytes_out, 0.0)
     sums[:, 4] = status >= 400
     llm = ((tokens_out > 0) & (status < 400)).astype(np.float64)
-    direct = [not p or p == c for p, c in zip(peer, clients, strict=True)]
+    direct = [not p or p == c for p, c in zip(peer, clients, strict=True)] if any(peer) else None
     return Batch(
         ts=ts,
         sums=sums,
         llm=llm,
         plaintext=np.array([t == "none" for t in tls], dtype=np.float64),
-        direct=np.array(direct, dtype=np.float64),
+        direct=np.ones(n) if direct is None else np.array(direct, dtype=np.float64),
         log_input=np.log2(1.0 + sums[:, 1]) * llm,
         log_output=np.log2(1.0 + sums[:, 2]) * llm,
         keys=list(zip(clients, *fields[9:], strict=True)),
@@ -67,7 +69,17 @@ def columns(records: Sequence[Record]) -> Batch:
     )
 
 
-_FIELDS = attrgetter(
+def _fields(records: Sequence[Record]) -> list[list[Any]]:
+    """Return the values of each field; a block at a time, while its tuples are in the cache."""
+    fields: list[list[Any]] = [[] for _ in _NAMES]
+    for at in range(0, len(records), BLOCK):
+        block = zip(*map(_values, records[at : at + BLOCK]), strict=True)
+        for field, values in zip(fields, block, strict=True):
+            field.extend(values)
+    return fields
+
+
+_NAMES = (
     "ts",
     "input_tokens",
     "output_tokens",
@@ -81,3 +93,4 @@ _FIELDS = attrgetter(
     "ja4",
     "user_agent",
 )
+_values = attrgetter(*_NAMES)
