@@ -85,13 +85,11 @@ LINES = [
     (line(ts="2099-06-01T00:00:00Z"), ""),
     (line(no_such_field={"deep": [1, {"client": "192.0.2.5"}]}), ""),
 ]
-ORDERED = ["forwards", "backwards"]
 
 
-def log_of(order):
+def all_lines():
     """Return the lines with a good one before and after each, and the counts they must lead to."""
-    bad = LINES if order == "forwards" else LINES[::-1]
-    lines = [raw for one, _ in bad for raw in (line(), one)] + [line()]
+    lines = [raw for one, _ in LINES for raw in (line(), one)] + [line()]
     rejects = {}
     for _, reason in LINES:
         if reason:
@@ -100,9 +98,8 @@ def log_of(order):
     return lines, records, rejects
 
 
-@pytest.mark.parametrize("order", ORDERED)
-def test_every_line_is_a_record_a_counted_reject_or_blank(excise, order):
-    lines, records, rejects = log_of(order)
+def test_every_line_is_a_record_a_counted_reject_or_blank(excise):
+    lines, records, rejects = all_lines()
     host = excise()
     host.append(*lines)
     host.start()
@@ -125,7 +122,7 @@ def test_every_line_is_a_record_a_counted_reject_or_blank(excise, order):
 
 
 def test_a_replay_counts_the_same(excise):
-    lines, records, rejects = log_of("forwards")
+    lines, records, rejects = all_lines()
     host = excise()
     plain, packed = host.root / "plain.log", host.root / "packed.log.gz"
     plain.write_bytes(b"\n".join(lines))  # no newline at the end
@@ -212,7 +209,7 @@ def test_no_verb_prints_a_control_character(excise, requests):
     assert {5 * "a"} <= {d["target"][4:9] for d in host.ask("decisions")["decisions"]}
 
     # An operator finds, decides on and frees an account by its name, whatever that is.
-    for name in names[::2]:
+    for name in (names[0], names[-1]):
         assert 40 == host.ask("explain", "--", name)["features"]["total"]
         assert host("drop", "--reason", NASTY, "--", name).returncode == 0
         assert host("lift", "--", name).returncode == 0
