@@ -23,6 +23,7 @@ class Interner(Generic[K]):
         self.keys: list[K | None] = [nobody]
         self._free: list[int] = []
         self.evicted = 0
+        self._limit = int(self.capacity * HIGH_WATER)
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -30,12 +31,12 @@ class Interner(Generic[K]):
     @property
     def room(self) -> int:
         """How many new keys can be taken before rows must be forgotten."""
-        return max(0, int(self.capacity * HIGH_WATER) - len(self.rows))
+        return max(0, self._limit - len(self.rows))
 
     @property
     def full(self) -> bool:
         """Whether the next new key has to wait until rows were forgotten."""
-        return self.room == 0
+        return len(self.rows) >= self._limit
 
     def intern(self, keys: list[K]) -> tuple[Rows, list[int], int]:
         """Return rows of keys in order, the positions of new keys, and how many keys were taken.
