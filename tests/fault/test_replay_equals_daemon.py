@@ -87,7 +87,6 @@ def test_a_replay_decides_what_the_daemon_decided_and_every_replay_the_same(exci
     replayed = [json.loads(line) for line in first.splitlines()]
 
     assert first == second
-    assert len(replayed) > 20
     assert {"add", "escalate"} <= {event["op"] for event in replayed}
     assert f"{HARVESTER}/32" in {e["target"] for e in replayed if e["action"] == "drop"}
     # After the last line only the live daemon has time pass, in which decisions may lapse.
