@@ -56,7 +56,7 @@ class View:
 
 def resting(table: Table, rows: Rows, now: float, landmark: float) -> View:
     """Return a view of committed rows as they stand at `now`, outside of any piece."""
-    weights = np.exp2(np.full((len(rows), 1), now - landmark) / HALF_LIVES)
+    weights = np.broadcast_to(np.exp2((now - landmark) / HALF_LIVES), (len(rows), len(HALF_LIVES)))
     last = table.last[rows]
     moment = Moment(
         rows,
