@@ -136,7 +136,7 @@ def show(watches: Sequence[Stopwatch], counts: Sequence[int]) -> None:
         ]
 
     alone = figures("cpu_s", MSGSPEC)
-    print(f"{'':18}{'CPU µs':>8}{'wall µs':>9}{'records/s':>12}{'× msgspec':>11}  quartiles")
+    print(f"{'':18}{'CPU µs':>8}{'wall µs':>9}{'records/s':>12}{'x msgspec':>11}  quartiles")
     rows = [(part, (part,)) for part in PARTS]
     rows[3:3] = [("decode + engine", (DECODE, ENGINE))]
     for name, parts in rows:
