@@ -130,8 +130,9 @@ class Directory:
         if network.version == 6:
             bits, length = bits >> 64, min(length, 64)
         shift = np.uint64((32 if network.version == 4 else 64) - length)
-        same = self.network >> shift == np.uint64(bits) >> shift
-        rows: Rows = np.flatnonzero((self.version == network.version) & same)
+        used = len(self.clients.keys)
+        same = self.network[:used] >> shift == np.uint64(bits) >> shift
+        rows: Rows = np.flatnonzero((self.version[:used] == network.version) & same)
         return rows
 
     def drop_uses(self, gone: Rows) -> None:
