@@ -84,9 +84,9 @@ class Docket:
             self.remind(now + self.settings.policy.dwell_s, plane, target)
 
     def _wants_renewal(self, old: Decision, verdict: Verdict, now: float) -> bool:
-        return old.until - now < self.half_life_s(old) and verdict.score >= self.least(old)
+        return old.until - now < self.half_ttl_s(old) and verdict.score >= self.least(old)
 
-    def half_life_s(self, decision: Decision) -> float:
+    def half_ttl_s(self, decision: Decision) -> float:
         """Return half the time to live of a decision: with less left, it may be renewed."""
         return self.ladder.ttl_s(decision.wanted, decision.strikes) / 2
 

@@ -115,7 +115,7 @@ class Judge:
             self._settle(row, decision)
 
     def _settle(self, row: int, decision: Decision) -> None:
-        until = decision.until - self.docket.half_life_s(decision)
+        until = decision.until - self.docket.half_ttl_s(decision)
         self.settled[row] = max(self.settled[row], until)
 
     def _bound(self, row: int, behind: Collateral, now: float) -> tuple[int, str]:
@@ -210,7 +210,7 @@ class Judge:
             decision = None if text is None else self.docket.book.get(Plane.NETWORK, text)
             if decision is None or decision.wanted < self.docket.ladder.top:
                 continue
-            if decision.until - now > self.docket.half_life_s(decision):
+            if decision.until - now > self.docket.half_ttl_s(decision):
                 self._settle(row, decision)
                 return True
         return False

@@ -141,6 +141,7 @@ def test_answers_to_an_earlier_request_are_passed_over(kernel):
     nft = NftSocket()
     nft.commit([TABLE])
     nft.commit([TABLE])
+    assert 2 == len(kernel.sent)
 
 
 def test_nothing_to_do_sends_nothing(kernel):
