@@ -1,23 +1,15 @@
 """What the kernel holds, as excise says it and as nft(8) says it."""
 
 import json
+import re
 import subprocess
 import sys
 import time
 
 import pytest
 
-from excise.decide.plan import (
-    ActiveSet,
-    ChangeSet,
-    Element,
-    Measure,
-    Span,
-    gather,
-    merged,
-    parse_span,
-    plan,
-)
+from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, gather, plan
+from excise.decide.span import Span, merged, parse_span
 from excise.enforce import nft_content as content
 from excise.enforce.nft import Nftables
 from excise.errors import DivergedError, ForeignTableError
@@ -216,7 +208,13 @@ def test_both_tables_have_the_same_shape(namespace, nft):
     v4 = namespace.nft("-s", "list", "table", "ip", "excise")
     v6 = namespace.nft("-s", "list", "table", "ip6", "excise")
     translated = v4.replace("ipv4_addr", "ipv6_addr").replace("ip ", "ip6 ")
-    assert translated.replace("length > 120", "length > 140") == v6
+    assert translated.replace("length > 120", "length > 140") == without_slash64(v6)
+
+
+def without_slash64(listing):
+    """Return a listing of the v6 table without the sets that only it has, and their rules."""
+    sets = re.sub(r"\tset \w+_64 \{\n(\t\t.*\n)*\t\}\n\n", "", listing)
+    return re.sub(r"\t\t.*@\w+_64 .*\n", "", sets)
 
 
 def test_a_listing_loads_again_and_lists_the_same(namespace, nft):
@@ -242,7 +240,9 @@ def as_nft_says(namespace):
             continue
         for entry in listed.get("elem", []):
             value = entry["elem"]["val"]
-            if isinstance(value, dict):
+            if listed["name"].endswith("_64"):
+                value = f"{value}/64"
+            elif isinstance(value, dict):
                 value = f"{value['prefix']['addr']}/{value['prefix']['len']}"
             where = listed["family"], listed["name"]
             found.setdefault(where, set()).add(str(parse_span(value)))
@@ -255,7 +255,8 @@ def test_nft_says_the_same_as_we_read(namespace, nft):
     for e in nft.read():
         family = "ip" if e.span.version == 4 else "ip6"
         short = {"drop": "block", "egress": "egr", "ingress": "igr", "connections": "newc"}
-        name = short[e.measure] + ("" if e.span.is_host else "_net")
+        ending = "" if e.span.is_host else "_64" if e.span.is_slash64 else "_net"
+        name = short[e.measure] + ending
         ours.setdefault((family, name), set()).add(str(e.span))
     assert ours == as_nft_says(namespace)
 
@@ -374,7 +375,7 @@ def test_what_is_no_port_is_refused(nft, port):
         ("flush ruleset", False),
         ("add table ip excise { flags dormant; }", False),
         ("delete element ip excise block { 203.0.113.7 }", False),
-        ("delete element ip6 excise block_net { 2001:db8:1::/64 }", False),
+        ("delete element ip6 excise block_64 { 2001:db8:1:: }", False),
         ("add chain ip excise pre { policy drop; }", False),
     ],
 )

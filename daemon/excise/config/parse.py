@@ -38,7 +38,7 @@ from excise.model.scalars import (
     per_minute,
     text,
 )
-from excise.model.settings import Capacity, Governor, Policy
+from excise.model.settings import Capacity, Governor, Policy, Room
 
 KEYS = (
     "posture",
@@ -54,6 +54,7 @@ KEYS = (
     "policy",
     "governor",
     "capacity",
+    "kernel",
     "log",
     "protect_operator",
     "nft",
@@ -105,6 +106,7 @@ def _config(fields: Fields, path: Path | None) -> Config:
         policy=fields.get("policy", _policy, blank.policy),
         governor=fields.get("governor", _struct(Governor), blank.governor),
         capacity=fields.get("capacity", _struct(Capacity, least=1024), blank.capacity),
+        kernel=fields.get("kernel", _struct(Room, least=16), blank.kernel),
         log=fields.get("log", _log, blank.log),
         protect_operator=fields.get("protect_operator", boolean, blank.protect_operator),
         nft=fields.get("nft", _nft, blank.nft),

@@ -18,7 +18,7 @@ from excise.log import Log
 from excise.model.view import EnforcerView
 
 #: how often the kernel's generation is compared while nothing is decided
-HEAL_S = 0.25
+HEAL_S = 0.1
 FIRST_RETRY_S = 0.05
 LONGEST_RETRY_S = 5.0
 #: failures in a row after which a person is called

@@ -4,33 +4,34 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
+from excise.decide.holding import Holding
 from excise.decide.plan import (
-    BITS,
     TOLERANCE_S,
     ActiveSet,
     ChangeSet,
     Desired,
     Element,
     Measure,
-    Span,
-    merged,
+    gather,
+    plan,
 )
+from excise.decide.span import BITS, Span, merged
 from excise.enforce import nft_content as content
 from excise.enforce import nft_layout as layout
 from excise.enforce.base import Counters, Traffic
-from excise.enforce.nft_reader import Marks, NftReader
+from excise.enforce.nft_reader import Look, Marks, Name, NftReader
 from excise.enforce.nft_socket import NftSocket
 from excise.enforce.nft_wire import Message
 from excise.errors import DivergedError, EnforceError, UnsupportedError
 
-#: a transaction holds up everybody else's, so a change larger than this is cut (20 to 50 ms)
-CHANGE_BYTES = 2 << 20
-#: a rebuild is one transaction up to here: about 100,000 addresses, and no gap
-REBUILD_BYTES = 24 << 20
-#: additions after which lapsed elements are forgotten here too
-FORGET_FROM = 1_000
+#: a transaction holds up everybody else's: about 8,000 addresses, 10 to 30 ms
+TRANSACTION_BYTES = 320 << 10
+#: of more additions than this, so many are read back, and the sets' counts compared
+SAMPLE = 500
+#: of more entries than this, what the kernel holds is not read: a dump's time grows as the square
+READ_MOST = 300_000
 
 
 class Nftables:
@@ -54,27 +55,25 @@ class Nftables:
         self._clock = clock
         self._lock = threading.RLock()
         self._opened: NftSocket | None = None
-        self._believed: dict[Measure, dict[Span, Element]] = {}
+        #: None: not known
+        self._held: Holding[Name | None] | None = None
         self._allow: list[Span] = []
         self._ports: list[int] = []
-        self._added = 0
         self._generation = 0
         self._marks: Marks = frozenset()
         self._renews_in_place = True
 
     def open(self) -> None:
-        """Take over our tables of an earlier run in one transaction, or make them.
+        """Take over our tables of an earlier run, or make them, in one transaction.
 
-        Opening again after an error, or after the socket was lost, is fine.
+        What their sets hold stays, if the sets are those that we would make. Opening again after
+        an error, or after the socket was lost, is fine.
         """
         with self._lock:
             self._shut()
             self._opened = NftSocket(self._netns)
             try:
-                exists = self._reader.tables()
-                sets = self._reader.sets()
-                self._allow, self._ports = self._reader.allowed(sets), self._reader.ports(sets)
-                self._rebuild(self._reader.elements(sets), exists)
+                self._take_over()
             except EnforceError:
                 self._shut()
                 raise
@@ -82,35 +81,53 @@ class Nftables:
     def read(self) -> ActiveSet:
         """Return what the kernel holds; nothing for a table that is gone."""
         with self._lock:
-            return self._reader.elements(self._reader.sets())
+            found = gather(self._reader.elements(self._reader.sets()))
+            self._held = Holding(found, _shelf)
+            return found
 
     def apply(self, change: ChangeSet) -> None:
-        """Make a change and read it back. Raises DivergedError where the kernel disagrees."""
+        """Make a change and read it back, of a large one a sample.
+
+        Raises DivergedError where the kernel disagrees.
+        """
         with self._lock:
             if change.is_empty:
                 return
+            held, self._held = self._held, None  # not known, should this fail half way
             begun = time.monotonic()
             self._do(change)
-            self._believe(change)
-            missing = self._missing(change.additions, begun)
-            if self._renews_in_place and missing and all(_is_stale(*pair) for pair in missing):
-                # before Linux 6.12 a renewal is no error, and changes nothing
-                self._renews_in_place = False
-                self._do(ChangeSet(additions=tuple(e for e, _held in missing)))
-                missing = self._missing(change.additions, begun)
-            wrong = [*self._remaining(change), *(e for e, _held in missing)]
-            if wrong:
-                first = wrong[0]
-                raise DivergedError(
-                    f"{len(wrong)} of {len(change)} changes did not take, first {first.span} in set"
-                    f" {layout.spec_of(first.measure, first.span).name}; the tables must be built"
-                    " anew"
-                )
+            self._verify(change, begun)
+            if held is not None:
+                held.change(change)
+            self._held = held
 
-    def replace(self, wish: Desired) -> None:
-        """Build both tables anew with `wish` in them, in one transaction if it fits."""
+    def replace(self, wish: Desired) -> int:
+        """Make the kernel hold `wish`, whatever it holds now; return how many entries changed.
+
+        Chains and rules are put back in one transaction, and the sets' content is mended in
+        bounded ones: what is enforced stays so meanwhile. Only tables that are gone, or whose
+        sets are not ours, are built anew.
+        """
         with self._lock:
-            self._rebuild(wish, self._reader.tables())
+            look = self._look()
+            if not look.intact:
+                self._build(self._reader.tables())
+            elif look.marks != self._marks:
+                self._commit([*layout.relay(look.chains), *self._guards()])
+            held, self._held = self._held, None
+            begun = time.monotonic()
+            change = plan(wish, self._there(held, look))
+            self._do(change)
+            self._verify(change, begun)
+            if held is None:
+                held = Holding(wish, _shelf)
+                if any(look.counts.get(where, 0) > 0 for where in OURS):
+                    self._remove_others(held)
+            else:
+                held.change(plan(wish, held.view()))
+            self._held = held
+            self._note()
+            return len(change)
 
     def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
         """Say what always passes and which ports are touched.
@@ -125,7 +142,7 @@ class Nftables:
                 return
             # noted first: should this fail, `replace` puts them in place
             self._allow, self._ports = spans, numbers
-            self._commit(list(content.guards(spans, numbers)))
+            self._commit(self._guards())
             sets = self._reader.sets()
             if (spans, numbers) != (
                 self._reader.allowed(sets),
@@ -139,8 +156,9 @@ class Nftables:
             generation = self._reader.generation()
             if generation == self._generation:
                 return True
-            marks, counts = self._reader.look()
-            if marks != self._marks or self._lacks(counts):
+            look = self._look()
+            lacks = self._held and _lacks(self._held, look.counts, self._clock())
+            if look.marks != self._marks or lacks:
                 return False
             self._generation = generation
             return True
@@ -148,7 +166,8 @@ class Nftables:
     def counters(self) -> Counters:
         """Return what was taken away from each target but single dropped addresses."""
         with self._lock:
-            counted = [e for e in self._all_believed() if layout.spec_of(e.measure, e.span).counted]
+            held = self._held or ()
+            counted = [e for e in held if layout.spec_of(e.measure, e.span).counted]
             found: dict[tuple[str, Measure], Traffic] = {}
             entries = self._reader.entries([content.query(e) for e in counted])
             for e, (raw, _ts) in zip(counted, entries, strict=True):
@@ -161,8 +180,8 @@ class Nftables:
         """Remove both tables."""
         with self._lock:
             self._commit(layout.remove(self._reader.tables()))
-            self._believed = {}
-            self._marks, _counts = self._reader.look()
+            self._held = Holding((), _shelf)
+            self._note()
 
     def close(self, *, keep: bool) -> None:
         """End; with `keep` the tables stay until their elements' deadlines."""
@@ -190,48 +209,44 @@ class Nftables:
     def _reader(self) -> NftReader:
         return NftReader(self._socket, self._clock)
 
-    def _rebuild(self, wish: Desired, exists: Iterable[int]) -> None:
-        fill = ChangeSet(additions=tuple(sorted(wish)))
+    def _take_over(self) -> None:
+        exists = self._reader.tables()
+        look = self._look()
+        self._allow, self._ports = self._reader.allowed(look.sets), self._reader.ports(look.sets)
+        self._held = None
+        if look.intact and not self._flags:
+            self._commit([*layout.relay(look.chains), *self._guards()])
+        else:
+            left = gather(self._reader.elements(look.sets))
+            self._build(exists, left)
+        self._note()
+
+    def _build(self, exists: Iterable[int], fill: Desired | None = None) -> None:
+        """Build both tables anew, with as much of `fill` as one transaction may have."""
         exists = sorted(exists)
+        change = ChangeSet(additions=tuple(fill or ()))
         try:
-            self._fill(fill, exists)
+            self._lay(exists, change)
         except UnsupportedError:
             if not self._flags:
                 raise
             self._flags = 0  # before 6.9 a table cannot outlive its owner: do without one
-            self._fill(fill, exists)
-        self._believed = {measure: dict(spans) for measure, spans in wish.held.items()}
-        self._generation = self._reader.generation()
-        self._marks, _counts = self._reader.look()
+            self._lay(exists, change)
+        self._held = Holding(fill or (), _shelf)
 
-    def _fill(self, fill: ChangeSet, exists: Sequence[int]) -> None:
-        ground = [
-            *layout.build(exists, self._flags),
-            *content.guards(self._allow, self._ports),
-        ]
-        filling = content.changes(fill, self._clock, in_place=True)
-        for part in _parts([*ground, *filling], min(REBUILD_BYTES, self._socket.limit_bytes)):
+    def _lay(self, exists: Sequence[int], change: ChangeSet) -> None:
+        ground = [*layout.build(exists, self._flags), *self._guards()]
+        parts = _parts(content.changes(change, self._clock, in_place=True))
+        self._commit([*ground, *next(parts, [])])
+        for part in parts:
             self._commit(part)
+
+    def _guards(self) -> list[Message]:
+        return list(content.guards(self._allow, self._ports))
 
     def _do(self, change: ChangeSet) -> None:
-        messages = content.changes(change, self._clock, in_place=self._renews_in_place)
-        for part in _parts(messages, min(CHANGE_BYTES, self._socket.limit_bytes)):
+        for part in _parts(content.changes(change, self._clock, in_place=self._renews_in_place)):
             self._commit(part)
-
-    def _believe(self, change: ChangeSet) -> None:
-        """Note a change; in place, as copying a large set costs more than a small change."""
-        for e in change.removals:
-            self._believed.get(e.measure, {}).pop(e.span, None)
-        for e in change.additions:
-            self._believed.setdefault(e.measure, {})[e.span] = e
-        self._added += len(change.additions)
-        if self._added > max(FORGET_FROM, sum(map(len, self._believed.values())) // 2):
-            self._added, now = 0, self._clock()
-            for measure, spans in self._believed.items():
-                self._believed[measure] = {s: e for s, e in spans.items() if e.until > now}
-
-    def _all_believed(self) -> Iterator[Element]:
-        return (e for spans in self._believed.values() for e in spans.values())
 
     def _commit(self, messages: Sequence[Message]) -> None:
         if messages:
@@ -239,11 +254,53 @@ class Nftables:
             # counted, not asked for: a foreign change in between must not pass unseen
             self._generation = (self._generation + 1) & 0xFFFFFFFF
 
+    def _there(self, held: Holding[Name | None] | None, look: Look) -> ActiveSet:
+        """Return what the kernel holds: as remembered, or as read unless that takes too long."""
+        if held is not None and not _lacks(held, look.counts, self._clock()):
+            return held.view()
+        total = sum(count for where, count in look.counts.items() if where in OURS)
+        if total > READ_MOST:
+            return ActiveSet()
+        return gather(self._reader.elements(look.sets))
+
+    def _remove_others(self, held: Holding[Name | None]) -> None:
+        """Remove what the kernel holds beyond what it should, where a set counts more."""
+        counts = self._look().counts
+        if any(counts.get(where, 0) > held.counts[where] for where in OURS):
+            there = gather(self._reader.elements(OURS))
+            self._do(ChangeSet(removals=plan(held.view(), there).removals))
+
+    def _look(self) -> Look:
+        return self._reader.look()
+
+    def _note(self) -> None:
+        """Remember how our tables look as they should."""
+        self._generation = self._reader.generation()
+        self._marks = self._look().marks
+
+    def _verify(self, change: ChangeSet, begun: float) -> None:
+        additions = _sample(change.additions)
+        missing = self._missing(additions, begun)
+        if self._renews_in_place and missing and all(_is_stale(*pair) for pair in missing):
+            # before Linux 6.12 a renewal is no error, and changes nothing
+            self._renews_in_place = False
+            self._do(ChangeSet(additions=change.additions))
+            missing = self._missing(additions, begun)
+        wrong = [*self._remaining(change), *(e for e, _held in missing)]
+        if wrong:
+            first = wrong[0]
+            raise DivergedError(
+                f"{len(wrong)} of {len(change)} changes did not take, first {first.span} in set"
+                f" {layout.spec_of(first.measure, first.span).name}; the tables must be built"
+                " anew"
+            )
+
     def _remaining(self, change: ChangeSet) -> list[Element]:
         """Return the removals that the kernel still shows."""
-        added = {(e.measure, e.span) for e in change.additions}
+        added = {(e.measure, e.span) for e in change.additions} if change.removals else ()
         gone = [e for e in change.removals if (e.measure, e.span) not in added]
-        return [e for e, held in self._reader.look_up(gone) if held and held.span == e.span]
+        looked_up = self._reader.look_up(_sample(gone))
+        return [e for e, held in looked_up if held and held.span == e.span]
 
     def _missing(
         self, additions: Sequence[Element], begun: float
@@ -253,19 +310,34 @@ class Nftables:
         now, took_s = self._clock(), time.monotonic() - begun
         return [(e, held) for e, held in found if not content.agrees(e, held, now, took_s)]
 
-    def _lacks(self, counts: dict[tuple[int, str], int]) -> bool:
-        """Whether a set counts fewer entries than it must have; unknown before 6.16."""
-        due: dict[tuple[int, str], int] = {}
-        soon = self._clock() + TOLERANCE_S
-        for e in self._all_believed():
-            if e.until <= soon:
-                continue
-            if e.span.end == (1 << BITS[e.span.version]) - 1 and not e.span.is_host:
-                continue  # the kernel counts pairs of entries, and this one has no closing one
-            spec = layout.spec_of(e.measure, e.span)
-            where = e.span.version, spec.name
-            due[where] = due.get(where, 0) + 1
-        return any(counts.get(where, number) < number for where, number in due.items())
+
+#: the sets that are ours to fill, by (version, name)
+OURS = frozenset(
+    (version, spec.name)
+    for version in BITS
+    for shelves in layout.SETS.values()
+    for spec in shelves.of(version)
+)
+
+
+def _shelf(e: Element) -> Name | None:
+    """Return the set that counts an element as one entry."""
+    spec, span = layout.spec_of(e.measure, e.span), e.span
+    if spec.interval and span.end == (1 << BITS[span.version]) - 1:
+        return None  # the kernel counts pairs of entries, and this one has no closing one
+    return span.version, spec.name
+
+
+def _lacks(held: Holding[Name | None], counts: Mapping[Name, int], now: float) -> bool:
+    """Whether a set counts fewer entries than it must have; unknown before 6.16."""
+    held.expire(now + TOLERANCE_S)
+    due = held.counts.items()
+    return any(counts.get(where, number) < number for where, number in due if where)
+
+
+def _sample(elements: Sequence[Element]) -> Sequence[Element]:
+    """Return all of them, or some from everywhere among them."""
+    return elements[:: -(-len(elements) // SAMPLE)] if len(elements) > SAMPLE else elements
 
 
 def _is_stale(wanted: Element, held: Element | None) -> bool:
@@ -273,16 +345,16 @@ def _is_stale(wanted: Element, held: Element | None) -> bool:
     return held is not None and (held.span, held.rate) == (wanted.span, wanted.rate)
 
 
-def _parts(messages: Iterable[Message], limit_bytes: int) -> Iterator[list[Message]]:
-    """Cut messages into transactions; 64 bytes pay for a message's own headers and the batch's."""
+def _parts(units: Iterable[Collection[Message]]) -> Iterator[list[Message]]:
+    """Gather messages into transactions; 64 bytes pay for a message's own headers."""
     part: list[Message] = []
     size = 0
-    for message in messages:
-        cost = len(message.payload) + 64
-        if part and size + cost > limit_bytes:
+    for unit in units:
+        cost = sum(len(message.payload) + 64 for message in unit)
+        if part and size + cost > TRANSACTION_BYTES:
             yield part
             part, size = [], 0
-        part.append(message)
+        part += unit
         size += cost
     if part:
         yield part

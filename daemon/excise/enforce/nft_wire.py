@@ -34,8 +34,10 @@ class Msg(IntEnum):
     DELTABLE = 2
     NEWCHAIN = 3
     GETCHAIN = 4
+    DELCHAIN = 5
     NEWRULE = 6
     GETRULE = 7
+    DELRULE = 8
     NEWSET = 9
     GETSET = 10
     NEWSETELEM = 12

@@ -24,6 +24,13 @@ class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     links: int = 524_288
 
 
+class Room(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Most entries that the kernel shall hold: of single clients, and of networks."""
+
+    clients: int = 262_144
+    networks: int = 8_192
+
+
 class Governor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bounds on what may be enforced; past them the posture falls back to observe, with an alarm.
 
