@@ -99,6 +99,7 @@ class Reconciler:
             failures=self.failures,
             problem=self.problem,
             lapsed=self.outcome.lapsed,
+            evicted=self.outcome.evicted,
         )
 
     async def _wait(self) -> bool:
@@ -136,6 +137,7 @@ class Reconciler:
         if self.failing >= FALLBACK_AFTER:
             self.on_alarm("enforce-recovered", "the kernel takes changes again")
         self.failing, self.problem, self.in_sync = 0, "", True
+        self._tell_room(outcome.evicted)
         self.outcome = outcome
         self.changes += outcome.changes
         if outcome.repaired:
@@ -143,3 +145,12 @@ class Reconciler:
             self.on_alarm("enforce-repaired", "the kernel's set was changed by others; put right")
         if outcome.changes:
             self.log.info("enforce.applied", changes=outcome.changes, entries=outcome.entries)
+
+    def _tell_room(self, evicted: int) -> None:
+        """Call a person when the kernel's room is used up, and when there is enough again."""
+        if evicted and not self.outcome.evicted:
+            text = f"{evicted} decisions, the weakest, found no room in the kernel"
+            advice = "raise `kernel.clients` or `kernel.networks`, or lift some"
+            self.on_alarm("kernel-full", f"{text}: {advice}")
+        elif self.outcome.evicted and not evicted:
+            self.on_alarm("kernel-fits", "all decisions are in the kernel again")

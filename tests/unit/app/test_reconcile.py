@@ -17,6 +17,7 @@ class FakeConverger:
         self.failures = 0
         self.drift = False
         self.repaired = False
+        self.evicted = 0
 
     def converge(self, wish):
         self.wishes.append(wish)
@@ -24,7 +25,7 @@ class FakeConverger:
             self.failures -= 1
             raise EnforceError("no buffer space")
         self.drift = False
-        return Outcome(entries=3, changes=1, repaired=self.repaired, lapsed=2)
+        return Outcome(entries=3, changes=1, repaired=self.repaired, lapsed=2, evicted=self.evicted)
 
     def drifted(self):
         return self.drift
@@ -144,3 +145,13 @@ def test_a_kernel_changed_by_others_is_put_right_without_a_decision(
     running(reconciler, story)
 
     assert alarms == ["enforce-repaired"]
+
+
+def test_a_full_kernel_is_told_once_and_when_there_is_room_again(reconciler, converger, alarms):
+    async def rounds():
+        for converger.evicted in (0, 5, 7, 0, 0):
+            await reconciler.round()
+
+    asyncio.run(rounds())
+
+    assert ["kernel-full", "kernel-fits"] == alarms
