@@ -370,6 +370,12 @@ def test_what_is_no_port_is_refused(nft, port):
         ("add table inet other", True),
         ("add table ip other; add chain ip other c; add rule ip other c drop", True),
         ("insert rule ip excise pre accept", False),
+        ("add rule ip excise outdata accept", False),
+        ("add chain ip excise theirs", False),
+        ("add chain ip6 excise theirs { type filter hook input priority 0; }", False),
+        ("flush set ip excise allow", False),
+        ("add element ip6 excise allow { 2001:db8:7::/48 }", False),
+        ("delete element ip excise ports { 443 }", False),
         ("flush chain ip6 excise inbound", False),
         ("delete table ip excise", False),
         ("flush ruleset", False),
@@ -381,13 +387,57 @@ def test_what_is_no_port_is_refused(nft, port):
 )
 def test_meddling_is_noticed_and_what_concerns_others_is_not(namespace, nft, meddling, expected):
     wish = some()
+    nft.set_guards(["192.0.2.0/24", "2001:db8:9::/48"], [443, 8443])
     nft.apply(plan(wish, nft.read()))
     assert nft.in_sync()
+    before = contents(namespace)
     namespace.nft(meddling)
     assert expected == nft.in_sync()
     nft.replace(wish)
     assert nft.in_sync()
+    assert before == contents(namespace)
     assert same(wish, nft.read())
+
+
+def contents(namespace):
+    """Return our tables as listed, in words that do not change with time."""
+    listings = [
+        namespace.nft("-s", "list", "table", family, "excise").splitlines()
+        for family in ("ip", "ip6")
+    ]
+    return [re.sub(r" (timeout|expires) \w+", "", line) for listed in listings for line in listed]
+
+
+def handles(namespace):
+    """Return {(family, set): handle}: what was made anew has another."""
+    listed = json.loads(namespace.nft("-j", "-a", "list", "ruleset"))["nftables"]
+    sets = [item["set"] for item in listed if "set" in item]
+    return {(one["family"], one["name"]): one["handle"] for one in sets}
+
+
+@pytest.mark.parametrize(
+    "meddling",
+    ["insert rule ip excise pre accept", "flush chain ip6 excise cut", "add chain ip excise c"],
+)
+def test_rules_are_mended_while_the_sets_keep_what_they_hold(namespace, nft, meddling):
+    nft.apply(plan(some(), nft.read()))
+    before = handles(namespace)
+    namespace.nft(meddling)
+
+    assert 0 == nft.replace(some())
+    assert nft.in_sync()
+    assert before == handles(namespace)
+
+
+def test_what_others_put_into_our_sets_goes_with_the_next_full_look(namespace, nft):
+    nft.apply(plan(some(), nft.read()))
+    namespace.nft("add element ip excise block { 203.0.113.99 timeout 1h }")
+    heir = Nftables(netns=namespace.name)
+    heir.open()
+    heir.replace(some())
+
+    assert same(some(), heir.read())
+    heir.close(keep=True)
 
 
 def test_a_restart_takes_over_what_is_there_with_its_deadlines(namespace, nft):
@@ -395,9 +445,11 @@ def test_a_restart_takes_over_what_is_there_with_its_deadlines(namespace, nft):
     nft.set_guards(["192.0.2.0/24"], [443])
     nft.apply(plan(wish, nft.read()))
     nft.close(keep=True)
+    before = handles(namespace)
     namespace.nft("flush chain ip excise inbound")  # whatever became of the rules meanwhile
     again = Nftables(netns=namespace.name)
     again.open()
+    assert before == handles(namespace)
     assert same(wish, again.read())
     assert [*merged(["192.0.2.0/24"])] == again._allow
     assert "ip saddr @block drop" in namespace.nft("list chain ip excise inbound")
@@ -428,9 +480,12 @@ def test_with_an_owner_nobody_else_can_change_or_flush_it(namespace):
         other.open()
     other.close(keep=True)
     enforcer.close(keep=True)
+    before = handles(namespace)
     heir = Nftables(owner=True, netns=namespace.name)
     heir.open()
+    assert before == handles(namespace)
     assert same(some(), heir.read())
+    assert namespace.run("nft", "delete", "table", "ip", "excise", check=False).returncode != 0
     heir.close(keep=False)
     assert "" == namespace.nft("list", "ruleset")
 

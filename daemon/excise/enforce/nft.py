@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from excise.decide.holding import Holding
 from excise.decide.plan import (
-    TOLERANCE_S,
     ActiveSet,
     ChangeSet,
     Desired,
@@ -17,13 +16,22 @@ from excise.decide.plan import (
     gather,
     plan,
 )
-from excise.decide.span import BITS, Span, merged
+from excise.decide.span import Span, merged
 from excise.enforce import nft_content as content
 from excise.enforce import nft_layout as layout
 from excise.enforce.base import Counters, Traffic
-from excise.enforce.nft_reader import Look, Marks, Name, NftReader
+from excise.enforce.nft_check import (
+    Ruleset,
+    rules_intact,
+    ruleset_of,
+    sets_intact,
+    tables_intact,
+    tables_orphaned,
+)
+from excise.enforce.nft_reader import Look, NftReader
 from excise.enforce.nft_socket import NftSocket
-from excise.enforce.nft_wire import Message
+from excise.enforce.nft_tally import OURS, Shelf, lacks, shelf
+from excise.enforce.nft_wire import Message, transactions
 from excise.errors import DivergedError, EnforceError, UnsupportedError
 
 #: a transaction holds up everybody else's: about 8,000 addresses, 10 to 30 ms
@@ -56,11 +64,13 @@ class Nftables:
         self._lock = threading.RLock()
         self._opened: NftSocket | None = None
         #: None: not known
-        self._held: Holding[Name | None] | None = None
+        self._held: Holding[Shelf] | None = None
         self._allow: list[Span] = []
         self._ports: list[int] = []
         self._generation = 0
-        self._marks: Marks = frozenset()
+        self._made = self._expected()
+        #: whether our tables ought to be there
+        self._laid = False
         self._renews_in_place = True
 
     def open(self) -> None:
@@ -82,7 +92,7 @@ class Nftables:
         """Return what the kernel holds; nothing for a table that is gone."""
         with self._lock:
             found = gather(self._reader.elements(self._reader.sets()))
-            self._held = Holding(found, _shelf)
+            self._held = Holding(found, shelf)
             return found
 
     def apply(self, change: ChangeSet) -> None:
@@ -109,10 +119,12 @@ class Nftables:
         sets are not ours, are built anew.
         """
         with self._lock:
+            self._generation = self._reader.generation()
             look = self._look()
-            if not look.intact:
+            if not self._holds_sets(look):
                 self._build(self._reader.tables())
-            elif look.marks != self._marks:
+                look = self._look()
+            elif not self._stands_guard(look):
                 self._commit([*layout.relay(look.chains), *self._guards()])
             held, self._held = self._held, None
             begun = time.monotonic()
@@ -120,13 +132,12 @@ class Nftables:
             self._do(change)
             self._verify(change, begun)
             if held is None:
-                held = Holding(wish, _shelf)
+                held = Holding(wish, shelf)
                 if any(look.counts.get(where, 0) > 0 for where in OURS):
                     self._remove_others(held)
             else:
                 held.change(plan(wish, held.view()))
             self._held = held
-            self._note()
             return len(change)
 
     def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
@@ -157,8 +168,11 @@ class Nftables:
             if generation == self._generation:
                 return True
             look = self._look()
-            lacks = self._held and _lacks(self._held, look.counts, self._clock())
-            if look.marks != self._marks or lacks:
+            if not self._laid:
+                return not look.ruleset.tables
+            if not (self._holds_sets(look) and self._stands_guard(look)):
+                return False
+            if self._held is not None and lacks(self._held, look.counts, self._clock()):
                 return False
             self._generation = generation
             return True
@@ -180,8 +194,8 @@ class Nftables:
         """Remove both tables."""
         with self._lock:
             self._commit(layout.remove(self._reader.tables()))
-            self._held = Holding((), _shelf)
-            self._note()
+            self._held = Holding((), shelf)
+            self._laid = False
 
     def close(self, *, keep: bool) -> None:
         """End; with `keep` the tables stay until their elements' deadlines."""
@@ -211,18 +225,23 @@ class Nftables:
 
     def _take_over(self) -> None:
         exists = self._reader.tables()
+        self._generation = self._reader.generation()
         look = self._look()
         self._allow, self._ports = self._reader.allowed(look.sets), self._reader.ports(look.sets)
         self._held = None
-        if look.intact and not self._flags:
+        sets = sets_intact(self._made, look.ruleset)
+        orphaned = self._flags and tables_orphaned(look.ruleset)
+        if sets and (orphaned or tables_intact(self._made, look.ruleset)):
+            if orphaned:
+                # by itself: no base chain is made in a transaction that changes its table
+                self._commit(list(layout.claim(self._flags)))
             self._commit([*layout.relay(look.chains), *self._guards()])
+            self._laid = True
         else:
-            left = gather(self._reader.elements(look.sets))
-            self._build(exists, left)
-        self._note()
+            self._build(exists, gather(self._reader.elements(look.sets)))
 
     def _build(self, exists: Iterable[int], fill: Desired | None = None) -> None:
-        """Build both tables anew, with as much of `fill` as one transaction may have."""
+        """Build both tables anew, with `fill` in them."""
         exists = sorted(exists)
         change = ChangeSet(additions=tuple(fill or ()))
         try:
@@ -231,21 +250,34 @@ class Nftables:
             if not self._flags:
                 raise
             self._flags = 0  # before 6.9 a table cannot outlive its owner: do without one
+            self._made = self._expected()
             self._lay(exists, change)
-        self._held = Holding(fill or (), _shelf)
+        self._held, self._laid = Holding(fill or (), shelf), True
 
     def _lay(self, exists: Sequence[int], change: ChangeSet) -> None:
+        """Build in one transaction, so that nothing passes meanwhile, as far as it holds."""
         ground = [*layout.build(exists, self._flags), *self._guards()]
-        parts = _parts(content.changes(change, self._clock, in_place=True))
-        self._commit([*ground, *next(parts, [])])
-        for part in parts:
+        units = content.changes(change, self._clock, in_place=True)
+        for part in transactions([ground, *units], self._socket.limit_bytes):
             self._commit(part)
+
+    def _holds_sets(self, look: Look) -> bool:
+        told = look.ruleset
+        return tables_intact(self._made, told) and sets_intact(self._made, told)
+
+    def _stands_guard(self, look: Look) -> bool:
+        """Whether all rules are ours, and the guard sets count as many entries as they must."""
+        if not rules_intact(self._made, look.ruleset):
+            return False
+        due = content.guard_counts(self._allow, self._ports)
+        return all(look.counts.get(where, number) == number for where, number in due.items())
 
     def _guards(self) -> list[Message]:
         return list(content.guards(self._allow, self._ports))
 
     def _do(self, change: ChangeSet) -> None:
-        for part in _parts(content.changes(change, self._clock, in_place=self._renews_in_place)):
+        units = content.changes(change, self._clock, in_place=self._renews_in_place)
+        for part in transactions(units, TRANSACTION_BYTES):
             self._commit(part)
 
     def _commit(self, messages: Sequence[Message]) -> None:
@@ -254,16 +286,16 @@ class Nftables:
             # counted, not asked for: a foreign change in between must not pass unseen
             self._generation = (self._generation + 1) & 0xFFFFFFFF
 
-    def _there(self, held: Holding[Name | None] | None, look: Look) -> ActiveSet:
+    def _there(self, held: Holding[Shelf] | None, look: Look) -> ActiveSet:
         """Return what the kernel holds: as remembered, or as read unless that takes too long."""
-        if held is not None and not _lacks(held, look.counts, self._clock()):
+        if held is not None and not lacks(held, look.counts, self._clock()):
             return held.view()
         total = sum(count for where, count in look.counts.items() if where in OURS)
         if total > READ_MOST:
             return ActiveSet()
         return gather(self._reader.elements(look.sets))
 
-    def _remove_others(self, held: Holding[Name | None]) -> None:
+    def _remove_others(self, held: Holding[Shelf]) -> None:
         """Remove what the kernel holds beyond what it should, where a set counts more."""
         counts = self._look().counts
         if any(counts.get(where, 0) > held.counts[where] for where in OURS):
@@ -273,10 +305,8 @@ class Nftables:
     def _look(self) -> Look:
         return self._reader.look()
 
-    def _note(self) -> None:
-        """Remember how our tables look as they should."""
-        self._generation = self._reader.generation()
-        self._marks = self._look().marks
+    def _expected(self) -> Ruleset:
+        return ruleset_of(layout.build((), self._flags))
 
     def _verify(self, change: ChangeSet, begun: float) -> None:
         additions = _sample(change.additions)
@@ -311,30 +341,6 @@ class Nftables:
         return [(e, held) for e, held in found if not content.agrees(e, held, now, took_s)]
 
 
-#: the sets that are ours to fill, by (version, name)
-OURS = frozenset(
-    (version, spec.name)
-    for version in BITS
-    for shelves in layout.SETS.values()
-    for spec in shelves.of(version)
-)
-
-
-def _shelf(e: Element) -> Name | None:
-    """Return the set that counts an element as one entry."""
-    spec, span = layout.spec_of(e.measure, e.span), e.span
-    if spec.interval and span.end == (1 << BITS[span.version]) - 1:
-        return None  # the kernel counts pairs of entries, and this one has no closing one
-    return span.version, spec.name
-
-
-def _lacks(held: Holding[Name | None], counts: Mapping[Name, int], now: float) -> bool:
-    """Whether a set counts fewer entries than it must have; unknown before 6.16."""
-    held.expire(now + TOLERANCE_S)
-    due = held.counts.items()
-    return any(counts.get(where, number) < number for where, number in due if where)
-
-
 def _sample(elements: Sequence[Element]) -> Sequence[Element]:
     """Return all of them, or some from everywhere among them."""
     return elements[:: -(-len(elements) // SAMPLE)] if len(elements) > SAMPLE else elements
@@ -343,18 +349,3 @@ def _sample(elements: Sequence[Element]) -> Sequence[Element]:
 def _is_stale(wanted: Element, held: Element | None) -> bool:
     """Whether the kernel holds what was wanted, but for its deadline."""
     return held is not None and (held.span, held.rate) == (wanted.span, wanted.rate)
-
-
-def _parts(units: Iterable[Collection[Message]]) -> Iterator[list[Message]]:
-    """Gather messages into transactions; 64 bytes pay for a message's own headers."""
-    part: list[Message] = []
-    size = 0
-    for unit in units:
-        cost = sum(len(message.payload) + 64 for message in unit)
-        if part and size + cost > TRANSACTION_BYTES:
-            yield part
-            part, size = [], 0
-        part += unit
-        size += cost
-    if part:
-        yield part

@@ -51,6 +51,16 @@ def guards(allow: Sequence[Span], ports: Sequence[int]) -> Iterator[Message]:
         yield from elements_messages(Msg.NEWSETELEM, family, TABLE, PORTS.name, numbers)
 
 
+def guard_counts(allow: Sequence[Span], ports: Sequence[int]) -> dict[tuple[int, str], int]:
+    """Return how many entries the kernel counts in each guard set: of spans, those that end."""
+    counts = {(version, PORTS.name): len(set(ports)) for version in FAMILIES}
+    for version in FAMILIES:
+        spans = [span for span in allow if span.version == version]
+        if all(span.end + 1 < 1 << BITS[version] for span in spans):
+            counts[version, ALLOW.name] = len(spans)
+    return counts
+
+
 def changes(
     change: ChangeSet, clock: Callable[[], float], *, in_place: bool
 ) -> Iterator[list[Message]]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from excise.decide.plan import Measure
 from excise.decide.span import Span
 from excise.enforce import nft_expr as expr
-from excise.enforce.nft_wire import Message, Msg, Nlm, attr, be32, nest, parse, text, walk
+from excise.enforce.nft_wire import Message, Msg, Nlm, attr, be32, nest, text
 
 TABLE = "excise"
 MARK = "managed by excise"
@@ -131,6 +131,12 @@ def build(exists: Iterable[int], flags: int) -> Iterator[Message]:
         yield from _chains_and_rules(version)
 
 
+def claim(flags: int) -> Iterator[Message]:
+    """Yield what makes tables that outlived their owner our own."""
+    for version in FAMILIES:
+        yield _table(version, flags)
+
+
 def relay(chains: Iterable[tuple[int, str]]) -> Iterator[Message]:
     """Yield what puts our chains and rules in place of all that the tables have; sets stay.
 
@@ -149,21 +155,6 @@ def _chains_and_rules(version: int) -> Iterator[Message]:
     yield from _chains(version)
     for chain, rule in _rules(version):
         yield _rule(version, chain, rule)
-
-
-def is_intact(version: int, spec: SetSpec, fields: Mapping[int, bytes]) -> bool:
-    """Whether a set, as the kernel tells of it, is the one that `build` makes."""
-    made = parse(_set(version, spec, 0).payload)
-    # NFTA_SET_FLAGS (not told where there are none), _KEY_TYPE, _KEY_LEN, _USERDATA
-    told = {3: bytes(4), **fields}
-    alike = all(made.get(kind) == told.get(kind) for kind in (3, 4, 5, 13))
-    return alike and _expression_names(made) == _expression_names(fields)
-
-
-def _expression_names(fields: Mapping[int, bytes]) -> list[bytes | None]:
-    one, many = fields.get(17), fields.get(18)  # NFTA_SET_EXPR, NFTA_SET_EXPRESSIONS
-    bodies = [one] if one else [body for _kind, body in walk(many or b"")]
-    return [parse(body).get(1) for body in bodies]
 
 
 def remove(exists: Iterable[int]) -> list[Message]:

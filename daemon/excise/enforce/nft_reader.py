@@ -9,31 +9,31 @@ from excise.decide.plan import Element
 from excise.decide.span import Span
 from excise.enforce import nft_content as content
 from excise.enforce import nft_layout as layout
+from excise.enforce.nft_check import Ruleset
 from excise.enforce.nft_elem import RawElement, raw_elements
 from excise.enforce.nft_layout import ALLOW, FAMILIES, PORTS, SETS, TABLE, VERSIONS, SetSpec
 from excise.enforce.nft_socket import NftSocket, error_for
+from excise.enforce.nft_tally import Name
 from excise.enforce.nft_wire import KernelError, Message, Msg, Reply, parse, text
 from excise.errors import ForeignTableError
-
-#: (message type, family, attributes) of everything in our tables that does not change by itself
-Marks = frozenset[tuple[int, int, tuple[tuple[int, bytes], ...]]]
-#: (version, name) of a set or a chain
-Name = tuple[int, str]
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Our tables as they are: what they are made of, and how many entries each set counts.
+    """Our tables as they are, and how many entries each set counts (nothing before 6.16)."""
 
-    `intact`: all our sets are there, and are what we would make; what chains and rules are is in
-    `marks`. Kernels before 6.16 count nothing.
-    """
-
-    marks: Marks
-    chains: frozenset[Name]
-    sets: frozenset[Name]
+    ruleset: Ruleset
     counts: Mapping[Name, int]
-    intact: bool
+
+    @property
+    def chains(self) -> set[Name]:
+        """Return the chains that are there."""
+        return {(VERSIONS[family], _name(fields[3])) for family, fields in self.ruleset.chains}
+
+    @property
+    def sets(self) -> set[Name]:
+        """Return the sets that are there."""
+        return {(VERSIONS[family], _name(fields[2])) for family, fields in self.ruleset.sets}
 
 
 class NftReader:
@@ -135,27 +135,14 @@ class NftReader:
 
     def look(self) -> Look:
         """Return how our tables are."""
-        marks = set()
-        chains = set()
+        sets = list(self._ours(Msg.GETSET))
         counts: dict[Name, int] = {}
-        found: dict[Name, Mapping[int, bytes]] = {}
-        for kind in (Msg.GETTABLE, Msg.GETCHAIN, Msg.GETSET, Msg.GETRULE):
-            for family, fields in self._ours(kind):
-                if kind is Msg.GETSET:
-                    where = VERSIONS[family], _name(fields[2])
-                    count = fields.pop(layout.SET_COUNT, None)
-                    if count is not None:
-                        counts[where] = int.from_bytes(count, "big")
-                    found[where] = fields
-                elif kind is Msg.GETCHAIN:
-                    chains.add((VERSIONS[family], _name(fields[3])))
-                marks.add((int(kind), family, tuple(sorted(fields.items()))))
-        intact = all(
-            layout.is_intact(version, spec, found.get((version, spec.name), {}))
-            for version in VERSIONS.values()
-            for spec in layout.sets_of(version)
-        )
-        return Look(frozenset(marks), frozenset(chains), frozenset(found), counts, intact)
+        for family, fields in sets:
+            count = fields.get(layout.SET_COUNT)
+            if count is not None:
+                counts[VERSIONS[family], _name(fields[2])] = int.from_bytes(count, "big")
+        tables, chains = list(self._ours(Msg.GETTABLE)), list(self._ours(Msg.GETCHAIN))
+        return Look(Ruleset(tables, chains, sets, list(self._ours(Msg.GETRULE))), counts)
 
     def _ours(self, kind: Msg) -> Iterator[tuple[int, dict[int, bytes]]]:
         """Yield (family, attributes) of what our tables have of a kind."""

@@ -52,8 +52,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ladder's rungs begin; the tiers share the span from `throttle` to `drop` evenly.
     `drop_families`: independent families that a drop takes. `dwell_s`: shortest time on a rung
     before the next. `ttl_*_s`: time to live; each earlier decision on a target doubles it, up
-    to `ttl_max_s`, and each target's is shorter by up to a share `jitter`. `keep`: share of a rung's
-    threshold below which a decision is let lapse.
+    to `ttl_max_s`, and each target's is shorter by up to a share `jitter`. `keep`: share of a
+    rung's threshold below which a decision is let lapse.
     `collateral_soften`, `collateral_veto`: honest share of tokens behind a target above which a
     drop becomes a throttle, and above which nothing on the network plane is done.
     `subnet_members`, `subnet_guilty`: distinct guilty clients a prefix takes, and their least

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from excise.decide.plan import ActiveSet, ChangeSet
 from excise.enforce.base import Enforcer
-from excise.enforce.nft import SAMPLE, TRANSACTION_BYTES, Nftables, _parts, _sample
-from excise.enforce.nft_wire import Message, Msg
+from excise.enforce.nft import SAMPLE, TRANSACTION_BYTES, Nftables, _sample
+from excise.enforce.nft_wire import Message, Msg, transactions
 from excise.errors import EnforceError
 
 
@@ -50,7 +50,7 @@ def test_an_empty_change_needs_no_kernel():
 @given(st.lists(st.lists(st.binary(max_size=300), max_size=4), max_size=30))
 def test_transactions_keep_the_order_cut_no_unit_and_stay_below_the_limit(bodies):
     units = [[Message(Msg.NEWSETELEM, 2, body * 200) for body in unit] for unit in bodies]
-    parts = list(_parts(units))
+    parts = list(transactions(units, TRANSACTION_BYTES))
     assert [m for unit in units for m in unit] == [m for part in parts for m in part]
     largest = max((_size(unit) for unit in units), default=0)
     assert all(_size(part) <= max(TRANSACTION_BYTES, largest) for part in parts)

@@ -56,26 +56,6 @@ def test_rules_put_anew_remove_all_that_is_there_before_they_make_theirs():
     assert {Msg.NEWCHAIN, Msg.NEWRULE} == {m.type for m in messages[first_made:]}
 
 
-def made(name, version=4):
-    """Return the attributes with which a set is made."""
-    for m in layout.build((), 0):
-        family = layout.FAMILIES[version]
-        if m.type == Msg.NEWSET and m.family == family and named(m, 2) == name:
-            return parse(m.payload)
-    raise AssertionError(name)
-
-
-def test_a_set_is_intact_if_it_is_what_we_would_make():
-    (egress,) = [s for s in layout.sets_of(4) if s.name == "egr"]
-    fields = made("egr")
-
-    assert layout.is_intact(4, egress, fields)
-    assert layout.is_intact(4, egress, fields | {16: b"a handle"})
-    assert not layout.is_intact(4, egress, fields | {3: bytes(4)})
-    assert not layout.is_intact(4, egress, {k: v for k, v in fields.items() if k != 18})
-    assert not layout.is_intact(4, egress, {})
-
-
 def test_only_the_v6_table_has_sets_of_slash64s():
     assert [] == [s.name for s in layout.sets_of(4) if s.masked]
     assert ["block_64", "egr_64", "igr_64", "newc_64"] == [
