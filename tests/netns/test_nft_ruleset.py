@@ -393,7 +393,7 @@ def test_meddling_is_noticed_and_what_concerns_others_is_not(namespace, nft, med
     before = contents(namespace)
     namespace.nft(meddling)
     assert expected == nft.in_sync()
-    nft.replace(wish)
+    nft.repair()
     assert nft.in_sync()
     assert before == contents(namespace)
     assert same(wish, nft.read())
@@ -424,7 +424,7 @@ def test_rules_are_mended_while_the_sets_keep_what_they_hold(namespace, nft, med
     before = handles(namespace)
     namespace.nft(meddling)
 
-    assert 0 == nft.replace(some())
+    assert 0 == nft.repair()
     assert nft.in_sync()
     assert before == handles(namespace)
 

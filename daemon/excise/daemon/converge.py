@@ -107,8 +107,9 @@ class Converger:
             if held is None:
                 held, changes = self._put_in_place(wish)
             else:
-                repaired = self._repair(held, wish)
-                changes = self._change(held, wish)
+                repaired = not self._enforcer.in_sync()
+                mended = self._enforcer.repair() if repaired else 0
+                changes = mended + self._change(held, wish)
         except DivergedError:
             repaired = True
             held, changes = self._put_in_place(wish)
@@ -128,14 +129,6 @@ class Converger:
             self._guards = None
             self._enforcer.set_guards(*guards)
             self._guards = guards
-
-    def _repair(self, held: Holding[bool], wish: Wish) -> bool:
-        """Put back what others changed; return whether there was anything."""
-        if self._enforcer.in_sync():
-            return False
-        held.expire(wish.now)
-        self._enforcer.replace(held.view())
-        return True
 
     def _change(self, held: Holding[bool], wish: Wish) -> int:
         """Plan what changed; return how many entries that were."""

@@ -49,6 +49,10 @@ class Enforcer(Protocol):
         """Make the backend hold `wish`, whatever is there now; return how many entries changed."""
         ...
 
+    def repair(self) -> int:
+        """Put back what others changed of what was put there; return how many entries that were."""
+        ...
+
     def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
         """Say what always passes (CIDRs), and which service ports are touched at all."""
         ...

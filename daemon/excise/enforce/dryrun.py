@@ -43,6 +43,10 @@ class DryRun:
         self.apply(change)
         return len(change)
 
+    def repair(self) -> int:
+        """Nobody else can change it."""
+        return 0
+
     def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
         """Note the guards; raises ValueError for what is no CIDR, as a kernel backend would."""
         self.allow = tuple(map(str, merged(allow)))

@@ -13,7 +13,6 @@ from excise.decide.plan import (
     Desired,
     Element,
     Measure,
-    gather,
     plan,
 )
 from excise.decide.span import Span, merged
@@ -40,6 +39,7 @@ TRANSACTION_BYTES = 320 << 10
 SAMPLE = 500
 #: of more entries than this, what the kernel holds is not read: a dump's time grows as the square
 READ_MOST = 300_000
+READ_TRIES = 3
 
 
 class Nftables:
@@ -91,7 +91,7 @@ class Nftables:
     def read(self) -> ActiveSet:
         """Return what the kernel holds; nothing for a table that is gone."""
         with self._lock:
-            found = gather(self._reader.elements(self._reader.sets()))
+            found = self._read(self._look())
             self._held = Holding(found, shelf)
             return found
 
@@ -104,9 +104,7 @@ class Nftables:
             if change.is_empty:
                 return
             held, self._held = self._held, None  # not known, should this fail half way
-            begun = time.monotonic()
-            self._do(change)
-            self._verify(change, begun)
+            self._change(change)
             if held is not None:
                 held.change(change)
             self._held = held
@@ -119,26 +117,32 @@ class Nftables:
         sets are not ours, are built anew.
         """
         with self._lock:
-            self._generation = self._reader.generation()
-            look = self._look()
-            if not self._holds_sets(look):
-                self._build(self._reader.tables())
-                look = self._look()
-            elif not self._stands_guard(look):
-                self._commit([*layout.relay(look.chains), *self._guards()])
+            look = self._mend()
             held, self._held = self._held, None
-            begun = time.monotonic()
-            change = plan(wish, self._there(held, look))
-            self._do(change)
-            self._verify(change, begun)
+            changed = self._change(plan(wish, self._there(held, look)))
             if held is None:
                 held = Holding(wish, shelf)
-                if any(look.counts.get(where, 0) > 0 for where in OURS):
-                    self._remove_others(held)
+                self._remove_others(held)
             else:
                 held.change(plan(wish, held.view()))
             self._held = held
-            return len(change)
+            return changed
+
+    def repair(self) -> int:
+        """Put back what others changed; return how many entries that were.
+
+        Raises DivergedError where it is not known what ought to be there.
+        """
+        with self._lock:
+            look = self._mend()
+            held, self._held = self._held, None
+            if held is None:
+                raise DivergedError("what the tables ought to hold is not known: replace it")
+            changed = 0
+            if lacks(held, look.counts, self._clock()):
+                changed = self._change(plan(held.view(), self._read(look)))
+            self._held = held
+            return changed
 
     def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
         """Say what always passes and which ports are touched.
@@ -238,12 +242,14 @@ class Nftables:
             self._commit([*layout.relay(look.chains), *self._guards()])
             self._laid = True
         else:
-            self._build(exists, gather(self._reader.elements(look.sets)))
+            fill = self._read(look)
+            self._build(exists, fill)
+            self._held = Holding(fill, shelf)
 
-    def _build(self, exists: Iterable[int], fill: Desired | None = None) -> None:
+    def _build(self, exists: Iterable[int], fill: Iterable[Element] = ()) -> None:
         """Build both tables anew, with `fill` in them."""
         exists = sorted(exists)
-        change = ChangeSet(additions=tuple(fill or ()))
+        change = ChangeSet(additions=tuple(fill))
         try:
             self._lay(exists, change)
         except UnsupportedError:
@@ -252,7 +258,7 @@ class Nftables:
             self._flags = 0  # before 6.9 a table cannot outlive its owner: do without one
             self._made = self._expected()
             self._lay(exists, change)
-        self._held, self._laid = Holding(fill or (), shelf), True
+        self._laid = True
 
     def _lay(self, exists: Sequence[int], change: ChangeSet) -> None:
         """Build in one transaction, so that nothing passes meanwhile, as far as it holds."""
@@ -286,21 +292,49 @@ class Nftables:
             # counted, not asked for: a foreign change in between must not pass unseen
             self._generation = (self._generation + 1) & 0xFFFFFFFF
 
+    def _mend(self) -> Look:
+        """Make tables, sets, chains, rules and guards what they ought to be; return the look."""
+        self._generation = self._reader.generation()
+        look = self._look()
+        if not self._holds_sets(look):
+            self._build(self._reader.tables())
+            return self._look()
+        if not self._stands_guard(look):
+            self._commit([*layout.relay(look.chains), *self._guards()])
+        return look
+
+    def _change(self, change: ChangeSet) -> int:
+        """Make a change and read it back; return how many entries it has."""
+        begun = time.monotonic()
+        self._do(change)
+        self._verify(change, begun)
+        return len(change)
+
     def _there(self, held: Holding[Shelf] | None, look: Look) -> ActiveSet:
         """Return what the kernel holds: as remembered, or as read unless that takes too long."""
         if held is not None and not lacks(held, look.counts, self._clock()):
             return held.view()
-        total = sum(count for where, count in look.counts.items() if where in OURS)
-        if total > READ_MOST:
+        if sum(count for where, count in look.counts.items() if where in OURS) > READ_MOST:
             return ActiveSet()
-        return gather(self._reader.elements(look.sets))
+        return self._read(look)
+
+    def _read(self, look: Look) -> ActiveSet:
+        """Read all elements; again where fewer came than are counted.
+
+        While a hash table grows, as it does for a moment after many additions, a dump misses some
+        of it. What has lapsed and was not yet collected is counted too, so this ends.
+        """
+        for _ in range(READ_TRIES):
+            found = Holding(self._reader.elements(look.sets), shelf)
+            if all(found.counts[where] >= look.counts.get(where, 0) for where in OURS):
+                break
+        return found.view()
 
     def _remove_others(self, held: Holding[Shelf]) -> None:
         """Remove what the kernel holds beyond what it should, where a set counts more."""
-        counts = self._look().counts
-        if any(counts.get(where, 0) > held.counts[where] for where in OURS):
-            there = gather(self._reader.elements(OURS))
-            self._do(ChangeSet(removals=plan(held.view(), there).removals))
+        look = self._look()
+        if any(look.counts.get(where, 0) > held.counts[where] for where in OURS):
+            self._do(ChangeSet(removals=plan(held.view(), self._read(look)).removals))
 
     def _look(self) -> Look:
         return self._reader.look()

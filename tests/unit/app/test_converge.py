@@ -17,7 +17,7 @@ class FakeKernel:
 
     def __init__(self):
         self.calls = []
-        self.active = ActiveSet()
+        self.active = self.ours = ActiveSet()
         self.synced = True
         self.fail = {}
 
@@ -35,15 +35,20 @@ class FakeKernel:
 
     def apply(self, change):
         self._call("apply")
-        self.active = change.onto(self.active)
+        self.active = self.ours = change.onto(self.active)
         self.synced = True
 
     def replace(self, wish):
         self._call("replace")
         change = plan(wish, self.active)
-        self.active = change.onto(self.active)
+        self.active = self.ours = change.onto(self.active)
         self.synced = True
         return len(change)
+
+    def repair(self):
+        self._call("repair")
+        self.active, self.synced = self.ours, True
+        return 1
 
     def set_guards(self, allow, ports):
         self._call("guards")
