@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from excise.daemon.roll import Census, Region
-from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, desired, gather, plan
-from excise.enforce.base import Enforcer
+from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, Span, desired, gather, plan
+from excise.enforce.base import Enforcer, Traffic
 from excise.errors import DivergedError
 from excise.model.decision import Tier
 
 #: everything is planned anew at least so often: ends by the wall clock come without an event
 WHOLE_S = 60.0
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,14 @@ class Outcome:
     lapsed: int
 
 
+@dataclass(frozen=True, slots=True)
+class Counted(Generic[K]):
+    """What the kernel counted since the tables were built for the `built`th time."""
+
+    built: int
+    traffic: Mapping[K, Traffic]
+
+
 class Converger:
     """Remembers what the kernel was made to hold, so that a round only plans what changed."""
 
@@ -50,6 +60,7 @@ class Converger:
         self._planned_whole = float("-inf")
         self._lapsed = 0
         self._opened = False
+        self._built = 0
 
     @property
     def opened(self) -> bool:
@@ -67,6 +78,7 @@ class Converger:
             return
         self._enforcer.open()
         self._guards, self._active, self._opened = None, None, True
+        self._built += 1
         self._guard(protected, ports)
 
     def sweep(self) -> None:
@@ -80,6 +92,24 @@ class Converger:
     def drifted(self) -> bool:
         """Whether the kernel no longer holds what it was made to hold."""
         return self._opened and (self._active is None or not self._enforcer.in_sync())
+
+    def countable(self) -> list[Element]:
+        """Return what may have counters of its own of what the kernel was made to hold."""
+        held = self._active.held if self._active else {}
+        drops = held.get(Measure.DROP, {})
+        found = [e for span, e in drops.items() if span.start != span.end]
+        for measure, spans in held.items():
+            if measure is not Measure.DROP:
+                found += spans.values()
+        return found
+
+    def count(self, elements: Sequence[Element]) -> Counted[tuple[Measure, Span]]:
+        """Return what was counted for these elements. Raises EnforceError."""
+        return Counted(self._built, self._enforcer.counters(elements) if self._opened else {})
+
+    def count_all(self) -> Counted[Measure]:
+        """Return all that was counted, by measure. Raises EnforceError."""
+        return Counted(self._built, self._enforcer.totals() if self._opened else {})
 
     def converge(self, wish: Wish) -> Outcome:
         """Make the kernel hold what `wish` asks for. Raises EnforceError.
@@ -141,6 +171,7 @@ class Converger:
         self._guards = None
         want = self._want(wish)
         self._enforcer.replace(want)
+        self._built += 1
         self._guard(wish.protected, wish.ports)
         return want
 

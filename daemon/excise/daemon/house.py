@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -18,6 +18,7 @@ from excise.daemon.core import Core
 from excise.daemon.inputs import InputLoop, decode_cursor
 from excise.daemon.kernel import make_enforcer, take_hold
 from excise.daemon.ledger import Ledger
+from excise.daemon.meter import Meter
 from excise.daemon.pending import Entry
 from excise.daemon.readers import make_decoder, open_source, rereaders
 from excise.daemon.reconcile import Reconciler
@@ -138,6 +139,7 @@ def build(
         decoder=lambda name, now: make_decoder(name, now, key),
         progress=progress,
         kernel=kernel,
+        meter=make_meter(core, kernel),
         started_ts=clock.wall(),
         config_path=path,
     )
@@ -185,6 +187,18 @@ def _core(
     )
     core.ledger.put(Entry(restored.effects, posture=restored.posture), engine.clock)
     return core
+
+
+def make_meter(core: Core, kernel: Executor) -> Meter:
+    """Return what adds up the kernel's counters for a core."""
+    return Meter(
+        converger=core.reconciler.converger,
+        executor=kernel,
+        around=core.roll.around,
+        standing=core.roll.decision_ids,
+        wall=core.time.clock.wall,
+        log=core.log,
+    )
 
 
 def _loop(core: Core, item: InputConfig, stored: Stored, key: bytes) -> InputLoop:

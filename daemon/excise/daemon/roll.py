@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from excise.decide.plan import Span, parse_span
+from excise.decide.plan import BITS, Span, parse_span
 from excise.model.decision import Decision, DecisionEvent, Plane
 from excise.store.store import ENDS
 
@@ -121,6 +121,25 @@ class Roll:
     def forced(self) -> list[str]:
         """Return the targets of forced decisions, in order of address."""
         return [self._entries[span].decision.target for span in sorted(self._forced)]
+
+    def around(self, span: Span) -> Iterator[Decision]:
+        """Yield the decisions on a span and on the networks around it, the narrowest first."""
+        entry = self._entries.get(span)
+        if entry:
+            yield entry.decision
+        size = 1
+        while size <= span.end - span.start + 1:
+            size *= 2
+        while size <= 1 << BITS[span.version]:
+            start = span.start // size * size
+            entry = self._entries.get(Span(span.version, start, start + size - 1))
+            if entry and entry.span.covers(span):
+                yield entry.decision
+            size *= 2
+
+    def decision_ids(self) -> set[str]:
+        """Return the ids of all that is enforced."""
+        return {entry.decision.id for entry in self._entries.values()}
 
     def _enter(self, span: Span, decision: Decision) -> None:
         self._entries[span] = Entry(span, decision)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from excise.decide.plan import ActiveSet, ChangeSet, Desired, Measure
+from excise.decide.plan import ActiveSet, ChangeSet, Desired, Element, Measure, Span
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +16,12 @@ class Traffic:
     packets: int
     bytes: int
 
+    def __add__(self, other: Traffic) -> Traffic:
+        return Traffic(self.packets + other.packets, self.bytes + other.bytes)
 
-Counters = Mapping[tuple[str, Measure], Traffic]
+
+Counters = Mapping[tuple[Measure, Span], Traffic]
+Totals = Mapping[Measure, Traffic]
 
 
 class Enforcer(Protocol):
@@ -57,8 +61,15 @@ class Enforcer(Protocol):
         """Whether the kernel still holds what we put there; cheap enough for a poll."""
         ...
 
-    def counters(self) -> Counters:
-        """Return what was taken away, by target and measure, where the backend counts it."""
+    def counters(self, elements: Iterable[Element]) -> Counters:
+        """Return what was taken away from those of these elements that have a counter.
+
+        A counter starts from zero whenever its element is put in anew.
+        """
+        ...
+
+    def totals(self) -> Totals:
+        """Return all that was taken away since the tables were built; empty if not counted."""
         ...
 
     def lift_all(self) -> None:

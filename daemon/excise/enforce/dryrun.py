@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from excise.decide.plan import ActiveSet, ChangeSet, Desired, merged, plan
-from excise.enforce.base import Counters
+from excise.decide.plan import ActiveSet, ChangeSet, Desired, Element, merged, plan
+from excise.enforce.base import Counters, Totals
 
 
 class DryRun:
@@ -49,7 +49,11 @@ class DryRun:
         """Nobody else can change it."""
         return True
 
-    def counters(self) -> Counters:
+    def counters(self, elements: Iterable[Element]) -> Counters:  # noqa: ARG002  # the protocol's
+        """No packet is seen."""
+        return {}
+
+    def totals(self) -> Totals:
         """No packet is seen."""
         return {}
 

@@ -19,7 +19,7 @@ from excise.decide.plan import (
 )
 from excise.enforce import nft_content as content
 from excise.enforce import nft_layout as layout
-from excise.enforce.base import Counters, Traffic
+from excise.enforce.base import Counters, Totals
 from excise.enforce.nft_reader import Marks, NftReader
 from excise.enforce.nft_socket import NftSocket
 from excise.enforce.nft_wire import Message
@@ -145,17 +145,15 @@ class Nftables:
             self._generation = generation
             return True
 
-    def counters(self) -> Counters:
-        """Return what was taken away from each target but single dropped addresses."""
+    def counters(self, elements: Iterable[Element]) -> Counters:
+        """Return what was taken away from these; single dropped addresses have no counter."""
         with self._lock:
-            counted = [e for e in self._all_believed() if layout.spec_of(e.measure, e.span).counted]
-            found: dict[tuple[str, Measure], Traffic] = {}
-            entries = self._reader.entries([content.query(e) for e in counted])
-            for e, (raw, _ts) in zip(counted, entries, strict=True):
-                traffic = content.traffic_of(raw) if raw else None
-                if traffic:
-                    found[str(e.span), e.measure] = traffic
-            return found
+            return self._reader.counters(elements)
+
+    def totals(self) -> Totals:
+        """Return what our rules took away since they were made."""
+        with self._lock:
+            return self._reader.totals()
 
     def lift_all(self) -> None:
         """Remove both tables."""

@@ -164,7 +164,8 @@ def _chains(version: int) -> Iterator[Message]:
 def _rules(version: int) -> Iterator[tuple[str, tuple[bytes, ...]]]:
     """Yield (chain, expressions) in order."""
     source, target = _address(version, 0), _address(version, 1)
-    drop, accept = expr.verdict(DROP), expr.verdict(ACCEPT)
+    # what is taken away is counted: costs nothing but to the packets that end there
+    drop, accept = expr.counter() + expr.verdict(DROP), expr.verdict(ACCEPT)
     tcp = (expr.meta(META_L4PROTO), expr.compare(bytes([TCP])))
 
     yield "pre", (expr.meta(META_IIF), expr.compare(struct.pack("=I", 1)), accept)  # 1 is lo
@@ -183,7 +184,7 @@ def _rules(version: int) -> Iterator[tuple[str, tuple[bytes, ...]]]:
         yield hook, (target, expr.lookup("allow"), accept)
         yield from _service(hook, 0, "cut")
     for name in ("block", "block_net"):
-        yield "cut", (*tcp, target, expr.lookup(name), expr.reject_with_reset())
+        yield "cut", (*tcp, target, expr.lookup(name), expr.counter(), expr.reject_with_reset())
         yield "cut", (target, expr.lookup(name), drop)
 
     yield "post", (target, expr.lookup("allow"), accept)

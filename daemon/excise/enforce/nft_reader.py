@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from excise.decide.plan import ActiveSet, Element, Span, gather
+from excise.decide.plan import ActiveSet, Element, Measure, Span, gather
 from excise.enforce import nft_content as content
+from excise.enforce import nft_count as count
 from excise.enforce import nft_layout as layout
+from excise.enforce.base import Traffic
 from excise.enforce.nft_elem import RawElement, raw_elements
 from excise.enforce.nft_layout import ALLOW, FAMILIES, PORTS, SETS, TABLE, VERSIONS
 from excise.enforce.nft_socket import NftSocket, error_for
@@ -114,6 +116,24 @@ class NftReader:
             held = content.elements_of(e.measure, e.span.version, spec, entries, now)
             yield e, next(held, None)
 
+    def counters(self, elements: Iterable[Element]) -> dict[tuple[Measure, Span], Traffic]:
+        """Return what the counters of those of the elements say that are held and have one."""
+        found: dict[tuple[Measure, Span], Traffic] = {}
+        for group in count.groups(e for e in elements if count.is_counted(e)):
+            rest: Sequence[Element] = group
+            while rest:
+                answers = self._socket.ask_several(count.query(rest))
+                for e, answer in zip(rest, answers, strict=False):
+                    traffic = count.count_of(e, answer)
+                    if traffic is not None:
+                        found[e.measure, e.span] = traffic
+                rest = rest[len(answers) + 1 :]  # the one that stopped it has lapsed
+        return found
+
+    def totals(self) -> dict[Measure, Traffic]:
+        """Return what our rules counted."""
+        return count.counted_by(r for v in FAMILIES for r in self._socket.ask(count.rules_query(v)))
+
     def generation(self) -> int:
         """Return the number of the ruleset's latest change, in 32 bits."""
         (answer,) = self._socket.ask_each([Message(Msg.GETGEN, 0, b"")])
@@ -133,10 +153,12 @@ class NftReader:
                     if _name(fields.get(1, b"")) != TABLE:
                         continue
                     if kind is Msg.GETSET:
-                        count = fields.pop(layout.SET_COUNT, None)
-                        if count is not None:
+                        number = fields.pop(layout.SET_COUNT, None)
+                        if number is not None:
                             where = VERSIONS[family], _name(fields[2])
-                            counts[where] = int.from_bytes(count, "big")
+                            counts[where] = int.from_bytes(number, "big")
+                    if kind is Msg.GETRULE:
+                        fields = count.without_counts(fields)
                     marks.add((int(kind), family, tuple(sorted(fields.items()))))
         return frozenset(marks), counts
 

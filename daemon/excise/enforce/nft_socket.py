@@ -127,6 +127,18 @@ class NftSocket:
             for sequence in range(first, first + len(part)):
                 yield answers.get(sequence, done[sequence])
 
+    def ask_several(self, message: Message) -> list[Reply]:
+        """Return the answers to a request about several things, up to the first that is missing."""
+        sequence = self._send([Message(message.type, message.family, message.payload, Nlm.ACK)])
+        replies: list[Reply] = []
+        while True:
+            for reply in self._receive():
+                if reply.sequence != sequence:
+                    continue
+                if reply.type == -NLMSG_ERROR:
+                    return replies
+                replies.append(reply)
+
     def _dump(self, message: Message) -> list[Reply]:
         asked = Message(message.type, message.family, message.payload, Nlm.DUMP)
         sequence = self._send([asked])

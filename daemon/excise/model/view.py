@@ -106,10 +106,20 @@ class InputView(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
+class CountView(msgspec.Struct, frozen=True):
+    """Packets and bytes that the kernel took away."""
+
+    packets: int
+    bytes: int
+
+
 class EnforcerView(msgspec.Struct, frozen=True):
     """The kernel side: which backend, whether it agrees with the decisions, how it went.
 
     `lapsed` decisions have ended by the wall clock though not in event time: not enforced.
+    `dropped` is all that was taken away since the daemon came up, by measure (`drop`, `egress`,
+    `ingress`, `connections`); `throttled` the part of the throttles, by tier and measure, as last
+    read. `counted_ts` is when (epoch seconds, wall clock), None: never, or not counted.
     """
 
     backend: str
@@ -120,6 +130,21 @@ class EnforcerView(msgspec.Struct, frozen=True):
     failures: int
     problem: str = ""
     lapsed: int = 0
+    dropped: dict[str, CountView] = {}
+    throttled: dict[str, dict[str, CountView]] = {}
+    counted_ts: float | None = None
+
+
+class DroppedView(msgspec.Struct, frozen=True):
+    """What was taken away from a decision's target while the daemon ran, as last read.
+
+    `measures` has it by measure, as in `EnforcerView`; `counted_ts` is when it was read.
+    """
+
+    packets: int
+    bytes: int
+    measures: dict[str, CountView]
+    counted_ts: float
 
 
 class ReloadView(msgspec.Struct, frozen=True):
