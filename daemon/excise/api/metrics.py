@@ -135,6 +135,10 @@ def _enforcer(view: EnforcerView) -> list[Metric]:
                  "backend", {backend: view.failures}),
         by_label("excise_enforcer_lapsed", "Decisions past by the wall clock alone.",
                  "backend", {backend: view.lapsed}),
+        by_label("excise_enforcer_foreign_changes_total", "Changes of its tables by others.",
+                 "backend", {backend: view.audit.foreign}),
+        by_label("excise_enforcer_audit_lost_total", "Times changes of others went unheard.",
+                 "backend", {backend: view.audit.lost}),
         *_taken(view),
     ]  # fmt: skip
 

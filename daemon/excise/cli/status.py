@@ -10,7 +10,7 @@ from excise.api.wire import StatusView
 from excise.cli.client import decode
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
 from excise.cli.text import count, json_text, moment, number, paint, printable, size
-from excise.model.view import CountView, EnforcerView, EngineStatus, InputView
+from excise.model.view import AuditView, CountView, EnforcerView, EngineStatus, InputView
 
 
 def register(app: typer.Typer) -> None:
@@ -35,6 +35,7 @@ def describe(view: StatusView) -> str:
         f"decisions  {_decisions(view.engine)}",
         f"enforcer   {_enforcer(view.enforcer)}",
         *(f"taken      {line}" for line in _taken(view.enforcer)),
+        *(f"others     {line}" for line in _others(view.enforcer.audit)),
         f"rules      {view.rules_loaded:,} loaded",
         *(f"input      {_input(one)}" for one in view.inputs),
     ]
@@ -92,6 +93,17 @@ def _taken(view: EnforcerView) -> Iterator[str]:
         said = "; ".join(f"{m} {_counts(c)}" for m, c in measures.items() if c.packets)
         if said:
             yield f"of it {printable(tier)}: {said}"
+
+
+def _others(audit: AuditView) -> Iterator[str]:
+    """Yield who else changed the kernel's tables, and why that cannot be known."""
+    if audit.last:
+        when, who = moment(audit.last_ts), printable(audit.last)
+        yield f"{count(audit.foreign, 'change')}, last {when} {who}"
+    if audit.state not in {"listening", "off"}:
+        yield f"{paint('!', 'yellow')} {printable(audit.state)}"
+    elif audit.lost:
+        yield f"{paint('!', 'yellow')} not heard {count(audit.lost, 'time')}"
 
 
 def _counts(count_view: CountView) -> str:

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 
 from excise.daemon.roll import Census, Region
 from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, Span, desired, gather, plan
-from excise.enforce.base import Enforcer, Traffic
+from excise.enforce.base import Enforcer, Traffic, Witnessed
 from excise.errors import DivergedError
 from excise.model.decision import Tier
 
@@ -92,6 +92,10 @@ class Converger:
     def drifted(self) -> bool:
         """Whether the kernel no longer holds what it was made to hold."""
         return self._opened and (self._active is None or not self._enforcer.in_sync())
+
+    def witnessed(self) -> Witnessed:
+        """Return what others did to the kernel since the last call."""
+        return self._enforcer.witnessed() if self._opened else Witnessed()
 
     def countable(self) -> list[Element]:
         """Return what may have counters of its own of what the kernel was made to hold."""

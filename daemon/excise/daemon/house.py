@@ -15,6 +15,7 @@ from excise.daemon.clock import Clock, EngineTime
 from excise.daemon.control import RECORD, Daemon
 from excise.daemon.converge import Converger, Wish
 from excise.daemon.core import Core
+from excise.daemon.culprits import Culprits
 from excise.daemon.inputs import InputLoop, decode_cursor
 from excise.daemon.kernel import make_enforcer, take_hold
 from excise.daemon.ledger import Ledger
@@ -171,7 +172,8 @@ def _core(
 
     engine = restored.engine
     stream = EventStream(stored.serials)
-    reconciler = Reconciler(Converger(make_enforcer(config)), wish, kernel, alarm, log)
+    culprits = Culprits(log, clock.wall)
+    reconciler = Reconciler(Converger(make_enforcer(config)), wish, kernel, alarm, log, culprits)
     time = EngineTime(clock)
     time.resume(stored.clock, stored.wall)
     core = Core(

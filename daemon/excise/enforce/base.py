@@ -20,6 +20,33 @@ class Traffic:
         return Traffic(self.packets + other.packets, self.bytes + other.bytes)
 
 
+@dataclass(frozen=True, slots=True)
+class ForeignChange:
+    """One transaction of another process: what it did to our tables, such as `deleted table …`."""
+
+    pid: int
+    process: str
+    deeds: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.process} (pid {self.pid}) {', '.join(self.deeds)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Witnessed:
+    """What was heard of others: changes of our tables, and how many were about something else.
+
+    `lost`: how often the kernel had more to tell than there was room for. `problem`: why nothing
+    can be heard although it was wished for.
+    """
+
+    changes: tuple[ForeignChange, ...] = ()
+    others: int = 0
+    lost: int = 0
+    listening: bool = False
+    problem: str = ""
+
+
 Counters = Mapping[tuple[Measure, Span], Traffic]
 Totals = Mapping[Measure, Traffic]
 
@@ -70,6 +97,10 @@ class Enforcer(Protocol):
 
     def totals(self) -> Totals:
         """Return all that was taken away since the tables were built; empty if not counted."""
+        ...
+
+    def witnessed(self) -> Witnessed:
+        """Return what others did since the last call, where the backend listens for it."""
         ...
 
     def lift_all(self) -> None:

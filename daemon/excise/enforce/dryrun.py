@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from excise.decide.plan import ActiveSet, ChangeSet, Desired, Element, merged, plan
-from excise.enforce.base import Counters, Totals
+from excise.enforce.base import Counters, Totals, Witnessed
 
 
 class DryRun:
@@ -56,6 +56,10 @@ class DryRun:
     def totals(self) -> Totals:
         """No packet is seen."""
         return {}
+
+    def witnessed(self) -> Witnessed:
+        """Nobody else is there."""
+        return Witnessed()
 
     def lift_all(self) -> None:
         """Forget everything."""

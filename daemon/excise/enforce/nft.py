@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 
 from excise.decide.plan import (
     BITS,
@@ -19,7 +20,8 @@ from excise.decide.plan import (
 )
 from excise.enforce import nft_content as content
 from excise.enforce import nft_layout as layout
-from excise.enforce.base import Counters, Totals
+from excise.enforce.base import Counters, Totals, Witnessed
+from excise.enforce.nft_audit import NftAudit
 from excise.enforce.nft_reader import Marks, NftReader
 from excise.enforce.nft_socket import NftSocket
 from excise.enforce.nft_wire import Message
@@ -29,6 +31,8 @@ from excise.errors import DivergedError, EnforceError, UnsupportedError
 CHANGE_BYTES = 2 << 20
 #: a rebuild is one transaction up to here: about 100,000 addresses, and no gap
 REBUILD_BYTES = 24 << 20
+#: transactions larger than this are not told to our own listener
+AUDIT_BYTES = 1 << 15
 #: additions after which lapsed elements are forgotten here too
 FORGET_FROM = 1_000
 
@@ -37,7 +41,8 @@ class Nftables:
     """An Enforcer on nftables tables `ip excise` and `ip6 excise`.
 
     With `owner` nobody else can change or flush them while the daemon runs, an administrator's
-    nft(8) included. `netns` names another network namespace, `clock` gives epoch seconds.
+    nft(8) included. With `audit` it listens for who else changes them. `netns` names another
+    network namespace, `clock` gives epoch seconds.
     """
 
     name = "nftables"
@@ -46,10 +51,14 @@ class Nftables:
         self,
         *,
         owner: bool = False,
+        audit: bool = False,
         netns: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._flags = layout.OWNER | layout.PERSIST if owner else 0
+        self._audits = audit
+        self._audit: NftAudit | None = None
+        self._deaf = ""
         self._netns = netns
         self._clock = clock
         self._lock = threading.RLock()
@@ -75,6 +84,7 @@ class Nftables:
                 sets = self._reader.sets()
                 self._allow, self._ports = self._reader.allowed(sets), self._reader.ports(sets)
                 self._rebuild(self._reader.elements(sets), exists)
+                self._listen()
             except EnforceError:
                 self._shut()
                 raise
@@ -155,6 +165,17 @@ class Nftables:
         with self._lock:
             return self._reader.totals()
 
+    def witnessed(self) -> Witnessed:
+        """Return what others did since the last call; nothing unless it listens."""
+        with self._lock:
+            if self._audit is None:
+                return Witnessed(problem=self._deaf)
+            try:
+                return self._audit.witnessed()
+            except OSError as error:
+                self._go_deaf(error)
+                return Witnessed(problem=self._deaf)
+
     def lift_all(self) -> None:
         """Remove both tables."""
         with self._lock:
@@ -173,7 +194,25 @@ class Nftables:
             finally:
                 self._shut()
 
+    def _listen(self) -> None:
+        """Begin to listen for others; where that may not be, changes stay without a name."""
+        if not self._audits:
+            return
+        try:
+            self._audit, self._deaf = NftAudit(self._socket.port, self._netns), ""
+        except OSError as error:
+            self._go_deaf(error)
+
+    def _go_deaf(self, error: OSError) -> None:
+        self._deaf = f"cannot listen for changes of others: {error}"
+        if self._audit is not None:
+            self._audit.close()
+            self._audit = None
+
     def _shut(self) -> None:
+        if self._audit is not None:
+            self._audit.close()
+            self._audit = None
         if self._opened is not None:
             self._opened.close()
             self._opened = None
@@ -233,7 +272,9 @@ class Nftables:
 
     def _commit(self, messages: Sequence[Message]) -> None:
         if messages:
-            self._socket.commit(messages)
+            is_large = sum(len(m.payload) for m in messages) > AUDIT_BYTES
+            with self._audit.away() if self._audit and is_large else nullcontext():
+                self._socket.commit(messages)
             # counted, not asked for: a foreign change in between must not pass unseen
             self._generation = (self._generation + 1) & 0xFFFFFFFF
 

@@ -69,6 +69,11 @@ class NftSocket:
         """Most bytes that one transaction may have (netlink_sendmsg: sk_sndbuf less a bit)."""
         return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 1024
 
+    @property
+    def port(self) -> int:
+        """The port that the kernel tells others our changes come from."""
+        return int(self._socket.getsockname()[0])
+
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()

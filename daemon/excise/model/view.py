@@ -113,6 +113,21 @@ class CountView(msgspec.Struct, frozen=True):
     bytes: int
 
 
+class AuditView(msgspec.Struct, frozen=True):
+    """Who else changes the kernel's tables: `state` is `listening`, `off`, or why it cannot be.
+
+    `foreign`: transactions of others that concerned our tables; `others`: that did not; `lost`:
+    how often the kernel had more to tell than there was room for. `last` says the newest.
+    """
+
+    state: str = "off"
+    foreign: int = 0
+    others: int = 0
+    lost: int = 0
+    last: str = ""
+    last_ts: float | None = None
+
+
 class EnforcerView(msgspec.Struct, frozen=True):
     """The kernel side: which backend, whether it agrees with the decisions, how it went.
 
@@ -133,6 +148,7 @@ class EnforcerView(msgspec.Struct, frozen=True):
     dropped: dict[str, CountView] = {}
     throttled: dict[str, dict[str, CountView]] = {}
     counted_ts: float | None = None
+    audit: AuditView = AuditView()
 
 
 class DroppedView(msgspec.Struct, frozen=True):

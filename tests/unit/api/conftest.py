@@ -28,6 +28,7 @@ from excise.model.step import (
 )
 from excise.model.view import (
     AllowView,
+    AuditView,
     CountView,
     DroppedView,
     EnforcerView,
@@ -258,6 +259,7 @@ class FakeControl:
             dropped={"drop": CountView(40, 2_400), "egress": CountView(7, 10_240)},
             throttled={"crawl": {"egress": CountView(7, 10_240)}},
             counted_ts=1000.0,
+            audit=AuditView("listening", 1, 5, 0, "nft (pid 4711) deleted table ip excise", 999.0),
         )
 
     def dropped(self, decision_id):

@@ -30,6 +30,8 @@ def test_the_page_is_prometheus_text(served):
         'excise_dropped_packets_total{measure="drop"} 40',
         'excise_dropped_bytes_total{measure="egress"} 10240',
         'excise_throttled_bytes_total{tier="crawl",measure="egress"} 10240',
+        'excise_enforcer_foreign_changes_total{backend="nftables"} 1',
+        'excise_enforcer_audit_lost_total{backend="nftables"} 0',
         'excise_enforcer_counted_seconds{backend="nftables"} 1000',
         'excise_table_rows{kind="client"} 10',
         'excise_table_evictions_total{kind="account"} 7',

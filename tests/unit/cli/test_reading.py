@@ -17,6 +17,7 @@ enforcer   nftables, in sync: 2 entries, 9 changes, 1 repair, 0 failures
 taken      by drops 40 packets, 2.3 KiB
 taken      by throttles egress 7 packets, 10.0 KiB
 taken      of it crawl: egress 7 packets, 10.0 KiB
+others     1 change, last 1970-01-01T00:16:39Z nft (pid 4711) deleted table ip excise
 rules      2 loaded
 input      /var/log/nginx/excise.log (record): following, 0 bytes behind, 12,345 records, \
 5 rejects (no-ts 4, not-json 1), last line 1970-01-01T00:16:40Z
