@@ -111,7 +111,7 @@ def read_devices() -> list[Device]:
                 Device(
                     name=str(link.get("ifname")),
                     kind=str(link.get(("linkinfo", "kind")) or ""),
-                    xdp=bool(link.get(("xdp", "attached"))),
+                    xdp=bool(link.get(("xdp", "xdp_attached"))),
                     qdisc=roots.get(link["index"], ""),
                     filters=tuple(_filters(route, link["index"]))
                     if link["index"] in clsact
