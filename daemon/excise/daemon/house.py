@@ -197,7 +197,6 @@ def make_meter(core: Core, kernel: Executor) -> Meter:
         converger=core.reconciler.converger,
         executor=kernel,
         around=core.roll.around,
-        standing=core.roll.decision_ids,
         wall=core.time.clock.wall,
         log=core.log,
     )

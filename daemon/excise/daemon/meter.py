@@ -16,7 +16,7 @@ from functools import partial
 import msgspec
 
 from excise.daemon.converge import Converger, Counted
-from excise.decide.plan import Element, Measure, Span
+from excise.decide.plan import Element, Measure, Span, parse_span
 from excise.enforce.base import Traffic
 from excise.errors import EnforceError
 from excise.log import Log
@@ -38,23 +38,34 @@ ByMeasure = dict[Measure, Traffic]
 
 
 @dataclass(slots=True)
-class Meter:
-    """Owns the sums; the event loop's alone. `around(span)` yields decisions, narrowest first.
+class Taken:
+    """What was taken away from the target of a decision, as of `counted_ts`."""
 
-    `standing()` returns the ids of the decisions that are enforced; `wall()` epoch seconds.
+    target: Span
+    measures: ByMeasure
+    counted_ts: float
+
+
+@dataclass(slots=True)
+class Meter:
+    """Owns the sums; the event loop's alone. `wall()` gives epoch seconds.
+
+    `around(span)` yields the decisions on a span and on the networks around it, narrowest first.
     """
 
     converger: Converger
     executor: Executor
     around: Callable[[Span], Iterable[Decision]]
-    standing: Callable[[], set[str]]
     wall: Callable[[], float]
     log: Log
     totals: ByMeasure = field(default_factory=dict)
     tiers: dict[str, ByMeasure] = field(default_factory=dict)
     counted_ts: float | None = None
-    _decisions: dict[str, tuple[ByMeasure, float]] = field(default_factory=dict)
+    _decisions: dict[str, Taken] = field(default_factory=dict)
+    _credited: set[str] = field(default_factory=set)
+    #: where counters stood: in the round before, and in this one
     _last: dict[Key, Traffic] = field(default_factory=dict)
+    _now: dict[Key, Traffic] = field(default_factory=dict)
     _last_totals: Mapping[Measure, Traffic] = field(default_factory=dict)
     _built: int = 0
     _waiting: list[Element] = field(default_factory=list)
@@ -78,9 +89,9 @@ class Meter:
                 self._begin(await job(self.converger.countable))
             for _ in range(0, MOST_COUNTERS, JOB_COUNTERS):
                 part = self._waiting[-JOB_COUNTERS:]
-                del self._waiting[-JOB_COUNTERS:]
                 if part:
                     self.add(await job(self.converger.count, part), part)
+                    del self._waiting[-JOB_COUNTERS:]
         except EnforceError as error:
             self.log.debug("enforce.not_counted", error=str(error))
 
@@ -102,8 +113,8 @@ class Meter:
             if traffic is None:
                 continue
             key = (e.measure, e.span, e.rate)
-            more = _since(self._last.get(key), traffic)
-            self._last[key] = traffic
+            more = _since(self._now.get(key) or self._last.get(key), traffic)
+            self._now[key] = traffic
             self._credit(e, more, now)
 
     def dropped(self, decision_id: str) -> DroppedView | None:
@@ -111,9 +122,8 @@ class Meter:
         found = self._decisions.get(decision_id)
         if found is None:
             return None
-        measures, counted_ts = found
-        every = sum(measures.values(), NOTHING)
-        return DroppedView(every.packets, every.bytes, _views(measures), counted_ts)
+        every = sum(found.measures.values(), NOTHING)
+        return DroppedView(every.packets, every.bytes, _views(found.measures), found.counted_ts)
 
     def onto(self, view: EnforcerView) -> EnforcerView:
         """Return the kernel's side with what was counted."""
@@ -127,24 +137,33 @@ class Meter:
     def _fresh(self, built: int) -> None:
         """Forget where the counters stood when the tables were built anew."""
         if built != self._built:
-            self._built, self._last, self._last_totals = built, {}, {}
+            self._built, self._last, self._now, self._last_totals = built, {}, {}, {}
 
     def _begin(self, held: Sequence[Element]) -> None:
         """Begin another round over all elements, and forget what is no longer there."""
         self._waiting, self._begun = list(held), self.wall()
-        keys = {(e.measure, e.span, e.rate) for e in held}
-        self._last = {key: traffic for key, traffic in self._last.items() if key in keys}
-        standing = self.standing() if self._decisions else set()
-        self._decisions = {k: v for k, v in self._decisions.items() if k in standing}
+        self._last, self._now = self._now, {}
+        ended = [k for k in self._decisions.keys() - self._credited if not self._stands(k)]
+        for decision_id in ended:
+            del self._decisions[decision_id]
+        self._credited = set()
+
+    def _stands(self, decision_id: str) -> bool:
+        """Whether a decision without counters now, as something stricter covers it, goes on."""
+        target = self._decisions[decision_id].target
+        return any(decision.id == decision_id for decision in self.around(target))
 
     def _credit(self, e: Element, more: Traffic, now: float) -> None:
         wanted = Action.DROP if e.measure is Measure.DROP else Action.THROTTLE
         owner = next((d for d in self.around(e.span) if d.action is wanted), None)
         if owner is None:
             return  # lifted meanwhile; the totals have it
-        measures, _ts = self._decisions.get(owner.id, ({}, now))
-        _add(measures, e.measure, more)
-        self._decisions[owner.id] = measures, now
+        taken = self._decisions.get(owner.id)
+        if taken is None:
+            taken = self._decisions[owner.id] = Taken(parse_span(owner.target), {}, now)
+        _add(taken.measures, e.measure, more)
+        taken.counted_ts = now
+        self._credited.add(owner.id)
         if owner.tier is not None:
             _add(self.tiers.setdefault(owner.tier, {}), e.measure, more)
 

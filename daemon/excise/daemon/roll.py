@@ -137,10 +137,6 @@ class Roll:
                 yield entry.decision
             size *= 2
 
-    def decision_ids(self) -> set[str]:
-        """Return the ids of all that is enforced."""
-        return {entry.decision.id for entry in self._entries.values()}
-
     def _enter(self, span: Span, decision: Decision) -> None:
         self._entries[span] = Entry(span, decision)
         if decision.forced:

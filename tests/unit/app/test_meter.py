@@ -63,7 +63,7 @@ def metering(kernel, executor, clock, log):
 
     def make(*decisions):
         roll = Roll(decisions)
-        meter = Meter(kernel, executor, roll.around, roll.decision_ids, clock.wall, log)
+        meter = Meter(kernel, executor, roll.around, clock.wall, log)
 
         def look():
             clock.advance(ROUND_S)
@@ -158,10 +158,26 @@ def test_what_is_lifted_is_forgotten_and_its_tier_keeps_the_sum(kernel, metering
     look()
     roll.reset([])
     kernel.elements.clear()
-    look()
+    for _ in range(2):
+        look()
 
     assert meter.dropped("203.0.113.7/32") is None
     assert {"crawl": {Measure.EGRESS: Traffic(5, 900)}} == meter.tiers
+
+
+def test_what_something_stricter_covers_for_a_while_keeps_its_sum(kernel, metering, throttle):
+    meter, look, _ = metering(throttle("203.0.113.7/32"))
+    kernel.hold("203.0.113.7")
+    kernel.counts("203.0.113.7", 5, 900)
+    look()
+    kernel.elements.clear()
+    for _ in range(3):
+        look()
+    kernel.hold("203.0.113.7")
+    kernel.counts("203.0.113.7", 6, 1_000)  # put in anew, as the rule's counter is
+    look()
+
+    assert (11, 1_900) == egress(meter, "203.0.113.7/32")
 
 
 def test_a_look_is_bounded_and_the_next_goes_on_there(kernel, metering, throttle):
