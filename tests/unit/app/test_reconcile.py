@@ -162,7 +162,6 @@ def test_a_full_kernel_is_told_once_and_when_there_is_room_again(reconciler, con
     asyncio.run(rounds())
 
     assert ["kernel-full", "kernel-fits"] == [code for code, _text in alarms]
-    assert alarms == [("enforce-repaired", "the kernel's set was changed: by others; put right")]
 
 
 def test_a_repair_names_who_was_heard(reconciler, converger, alarms, until):
