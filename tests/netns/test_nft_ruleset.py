@@ -344,8 +344,8 @@ def test_guards_are_replaced_and_unchanged_guards_are_left_alone(nft):
     nft.set_guards(["192.0.2.0/24", "2001:db8::/32"], [443])
     assert generation == nft._reader.generation()
     nft.set_guards([], [8443])
-    assert [] == nft._reader.allowed(nft._reader.sets())
-    assert [8443] == nft._reader.ports(nft._reader.sets())
+    assert [] == list(nft._reader.guards(nft._reader.sets()).allow)
+    assert [8443] == list(nft._reader.guards(nft._reader.sets()).ports)
 
 
 def test_guards_that_found_no_table_are_in_place_after_the_rebuild(namespace, nft):
@@ -353,8 +353,8 @@ def test_guards_that_found_no_table_are_in_place_after_the_rebuild(namespace, nf
     with pytest.raises(DivergedError):
         nft.set_guards(["192.0.2.0/24"], [443])
     nft.replace(some())
-    assert [443] == nft._reader.ports(nft._reader.sets())
-    assert merged(["192.0.2.0/24"]) == nft._reader.allowed(nft._reader.sets())
+    assert [443] == list(nft._reader.guards(nft._reader.sets()).ports)
+    assert merged(["192.0.2.0/24"]) == list(nft._reader.guards(nft._reader.sets()).allow)
 
 
 @pytest.mark.parametrize("port", [0, 65_536, -1])
@@ -398,7 +398,7 @@ def test_a_restart_takes_over_what_is_there_with_its_deadlines(namespace, nft):
     again = Nftables(netns=namespace.name)
     again.open()
     assert same(wish, again.read())
-    assert [*merged(["192.0.2.0/24"])] == again._allow
+    assert [*merged(["192.0.2.0/24"])] == list(again._guards.allow)
     assert "ip saddr @block drop" in namespace.nft("list chain ip excise inbound")
     again.close(keep=False)
 

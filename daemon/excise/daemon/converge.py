@@ -10,6 +10,7 @@ from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, desired, 
 from excise.enforce.base import Enforcer
 from excise.errors import DivergedError
 from excise.model.decision import Tier
+from excise.model.portguard import NO_GUARD, PortGuard
 
 #: everything is planned anew at least so often: ends by the wall clock come without an event
 WHOLE_S = 60.0
@@ -19,7 +20,8 @@ WHOLE_S = 60.0
 class Wish:
     """What the kernel should be made from. `now` is the wall clock, epoch seconds.
 
-    `protected` are CIDRs that always pass; `ports` those of the inference service.
+    `protected` are CIDRs that always pass; `ports` those of the inference service; `guard` holds
+    whatever is decided, and while nothing is.
     """
 
     census: Census
@@ -27,6 +29,7 @@ class Wish:
     protected: Sequence[str]
     ports: Sequence[int]
     now: float
+    guard: PortGuard = NO_GUARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Converger:
     def __init__(self, enforcer: Enforcer) -> None:
         self._enforcer = enforcer
         self._active: ActiveSet | None = None
-        self._guards: tuple[tuple[str, ...], tuple[int, ...]] | None = None
+        self._guards: tuple[tuple[str, ...], tuple[int, ...], PortGuard] | None = None
         self._basis: tuple[tuple[Tier, ...], tuple[str, ...]] | None = None
         self._planned_whole = float("-inf")
         self._lapsed = 0
@@ -61,13 +64,15 @@ class Converger:
         """The enforcer's name."""
         return self._enforcer.name
 
-    def open(self, protected: Sequence[str], ports: Sequence[int]) -> None:
+    def open(
+        self, protected: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
+    ) -> None:
         """Take over what an earlier run left. Raises EnforceError."""
         if self._opened:
             return
         self._enforcer.open()
         self._guards, self._active, self._opened = None, None, True
-        self._guard(protected, ports)
+        self._guard(protected, ports, guard)
 
     def sweep(self) -> None:
         """Remove every trace of this run and of earlier ones. Raises EnforceError."""
@@ -84,20 +89,25 @@ class Converger:
     def converge(self, wish: Wish) -> Outcome:
         """Make the kernel hold what `wish` asks for. Raises EnforceError.
 
-        Nothing is touched, not even a table made, before there is something to enforce.
+        Nothing is touched, not even a table made, before there is something to enforce or guard.
         """
         believed, self._active = self._active, None
-        if not self._opened and self._count_lapsed(wish) == len(wish.census.entries):
+        idle = self._count_lapsed(wish) == len(wish.census.entries) and not wish.guard.ports
+        if not self._opened and idle:
             return Outcome(entries=0, changes=0, repaired=False, lapsed=self._lapsed)
-        self.open(wish.protected, wish.ports)
+        self.open(wish.protected, wish.ports, wish.guard)
         try:
-            self._guard(wish.protected, wish.ports)
+            self._guard(wish.protected, wish.ports, wish.guard)
             drifted = believed is not None and not self._enforcer.in_sync()
             if believed is not None and not drifted and self._only_parts_changed(wish):
                 active, changes = self._plan_parts(believed, wish)
             else:
                 held = self._enforcer.read() if believed is None or drifted else believed
                 active, changes = self._plan_whole(held, wish)
+            if drifted and not self._enforcer.in_sync():
+                # the elements may be right, and a rule or a guard not
+                active = self._build_anew(wish)
+                changes = max(1, len(active))
         except DivergedError:
             active = self._build_anew(wish)
             drifted, changes = True, len(active)
@@ -111,8 +121,8 @@ class Converger:
             self._enforcer.close(keep=keep)
             self._opened = False
 
-    def _guard(self, protected: Sequence[str], ports: Sequence[int]) -> None:
-        guards = (tuple(protected), tuple(ports))
+    def _guard(self, protected: Sequence[str], ports: Sequence[int], guard: PortGuard) -> None:
+        guards = (tuple(protected), tuple(ports), guard)
         if guards != self._guards:
             self._guards = None
             self._enforcer.set_guards(*guards)
@@ -141,7 +151,7 @@ class Converger:
         self._guards = None
         want = self._want(wish)
         self._enforcer.replace(want)
-        self._guard(wish.protected, wish.ports)
+        self._guard(wish.protected, wish.ports, wish.guard)
         return want
 
     def _want(self, wish: Wish) -> ActiveSet:

@@ -116,6 +116,7 @@ class Core:
             protected=self.protected(),
             ports=self.config.ports,
             now=self.time.clock.wall(),
+            guard=self.config.guard,
         )
 
     def protected(self) -> list[str]:

@@ -17,7 +17,7 @@ def make_enforcer(config: Config) -> Enforcer:
         case Backend.DRY_RUN:
             return DryRun()
         case Backend.NFTABLES:
-            return Nftables(owner=config.nft.owner)
+            return Nftables(owner=config.nft.owner, containers=config.nft.containers)
         case Backend.IPSET:
             raise ConfigError(
                 "enforcer: ipset is not supported in this version",
@@ -30,10 +30,13 @@ def take_hold(
 ) -> None:
     """Take over what an earlier run left in the kernel; while observing, remove it instead.
 
-    Raises EnforceError where it was to enforce and cannot.
+    A guard holds while observing too. Raises EnforceError where it was to enforce or to guard
+    and cannot.
     """
-    if enforcing:
-        converger.open(protected, config.ports)
+    if config.guard.ports and config.enforcer is Backend.DRY_RUN:
+        log.warning("guard.not_in_force", reason="enforcer: dry-run leaves the kernel alone")
+    if enforcing or config.guard.ports:
+        converger.open(protected, config.ports, config.guard)
         return
     try:
         converger.sweep()

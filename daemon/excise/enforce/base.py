@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from excise.decide.plan import ActiveSet, ChangeSet, Desired, Measure
+from excise.model.portguard import NO_GUARD, PortGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,10 @@ class Enforcer(Protocol):
         """Build everything anew, whatever is there now."""
         ...
 
-    def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
-        """Say what always passes (CIDRs), and which service ports are touched at all."""
+    def set_guards(
+        self, allow: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
+    ) -> None:
+        """Say what always passes (CIDRs), which ports are touched at all, and which are shut."""
         ...
 
     def in_sync(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from excise.decide.plan import ActiveSet, ChangeSet, Desired, merged, plan
 from excise.enforce.base import Counters
+from excise.model.portguard import NO_GUARD, PortGuard
 
 
 class DryRun:
@@ -21,6 +22,7 @@ class DryRun:
         self.removals = 0
         self.allow: tuple[str, ...] = ()
         self.ports: tuple[int, ...] = ()
+        self.guard = NO_GUARD
 
     def open(self) -> None:
         """Start empty."""
@@ -40,10 +42,13 @@ class DryRun:
         """Note the difference."""
         self.apply(plan(wish, self.read()))
 
-    def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
+    def set_guards(
+        self, allow: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
+    ) -> None:
         """Note the guards; raises ValueError for what is no CIDR, as a kernel backend would."""
         self.allow = tuple(map(str, merged(allow)))
         self.ports = tuple(sorted(set(ports)))
+        self.guard = guard
 
     def in_sync(self) -> bool:
         """Nobody else can change it."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from excise.decide.plan import (
     BITS,
@@ -15,15 +16,17 @@ from excise.decide.plan import (
     Element,
     Measure,
     Span,
-    merged,
 )
 from excise.enforce import nft_content as content
 from excise.enforce import nft_layout as layout
 from excise.enforce.base import Counters, Traffic
+from excise.enforce.nft_content import Guards
 from excise.enforce.nft_reader import Marks, NftReader
+from excise.enforce.nft_rules import Shape
 from excise.enforce.nft_socket import NftSocket
 from excise.enforce.nft_wire import Message
 from excise.errors import DivergedError, EnforceError, UnsupportedError
+from excise.model.portguard import NO_GUARD, PortGuard
 
 #: a transaction holds up everybody else's, so a change larger than this is cut (20 to 50 ms)
 CHANGE_BYTES = 2 << 20
@@ -37,7 +40,9 @@ class Nftables:
     """An Enforcer on nftables tables `ip excise` and `ip6 excise`.
 
     With `owner` nobody else can change or flush them while the daemon runs, an administrator's
-    nft(8) included. `netns` names another network namespace, `clock` gives epoch seconds.
+    nft(8) included. `containers` says whether to look up replies of containers behind NAT in
+    conntrack; None: wherever some chain does NAT. `shaping` leaves room for what `shaped` puts
+    there. `netns` names another network namespace, `clock` gives epoch seconds.
     """
 
     name = "nftables"
@@ -46,17 +51,20 @@ class Nftables:
         self,
         *,
         owner: bool = False,
+        containers: bool | None = None,
+        shaping: bool = False,
         netns: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._flags = layout.OWNER | layout.PERSIST if owner else 0
+        self._containers = containers
+        self._shape = Shape(shaping=shaping)
         self._netns = netns
         self._clock = clock
         self._lock = threading.RLock()
         self._opened: NftSocket | None = None
         self._believed: dict[Measure, dict[Span, Element]] = {}
-        self._allow: list[Span] = []
-        self._ports: list[int] = []
+        self._guards = Guards()
         self._added = 0
         self._generation = 0
         self._marks: Marks = frozenset()
@@ -73,7 +81,7 @@ class Nftables:
             try:
                 exists = self._reader.tables()
                 sets = self._reader.sets()
-                self._allow, self._ports = self._reader.allowed(sets), self._reader.ports(sets)
+                self._guards = self._reader.guards(sets)
                 self._rebuild(self._reader.elements(sets), exists)
             except EnforceError:
                 self._shut()
@@ -112,29 +120,28 @@ class Nftables:
         with self._lock:
             self._rebuild(wish, self._reader.tables())
 
-    def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
-        """Say what always passes and which ports are touched.
+    def set_guards(
+        self, allow: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
+    ) -> None:
+        """Say what always passes, which ports are touched, and which are shut.
 
         Raises ValueError for what is no CIDR or no port.
         """
-        spans, numbers = merged(allow), sorted(set(ports))
-        if any(not 0 < port < 1 << 16 for port in numbers):
-            raise ValueError(f"not a port: {numbers}")
+        wanted = content.guards_of(allow, ports, guard)
         with self._lock:
-            if (spans, numbers) == (self._allow, self._ports):
+            if wanted == self._guards:
                 return
             # noted first: should this fail, `replace` puts them in place
-            self._allow, self._ports = spans, numbers
-            self._commit(list(content.guards(spans, numbers)))
-            sets = self._reader.sets()
-            if (spans, numbers) != (
-                self._reader.allowed(sets),
-                self._reader.ports(sets),
-            ):
+            self._guards = wanted
+            self._reshape(replace(self._shape, guard=bool(wanted.shut)), content.guards(wanted))
+            if wanted != self._reader.guards(self._reader.sets()):
                 raise DivergedError("the guard sets did not take; the tables must be built anew")
 
     def in_sync(self) -> bool:
-        """Compare the ruleset's generation; look closer when somebody else made a change."""
+        """Compare the ruleset's generation; look closer when somebody else made a change.
+
+        Where that change began or ended NAT, the rules for containers follow it.
+        """
         with self._lock:
             generation = self._reader.generation()
             if generation == self._generation:
@@ -143,6 +150,9 @@ class Nftables:
             if marks != self._marks or self._lacks(counts):
                 return False
             self._generation = generation
+            nat = self._nat()
+            if nat != self._shape.nat:
+                self._reshape(replace(self._shape, nat=nat))
             return True
 
     def counters(self) -> Counters:
@@ -204,14 +214,27 @@ class Nftables:
         self._generation = self._reader.generation()
         self._marks, _counts = self._reader.look()
 
+    def _nat(self) -> frozenset[int]:
+        """Return the versions whose replies from containers are to be looked up."""
+        if self._containers is None:
+            return self._reader.nat()
+        return frozenset(layout.FAMILIES if self._containers else ())
+
+    def _reshape(self, shape: Shape, filling: Iterable[Message] = ()) -> None:
+        """Give the tables another shape and fill its sets, in one transaction."""
+        changes = layout.reshape(self._shape, shape) if shape != self._shape else ()
+        self._commit([*changes, *filling])
+        if changes:
+            self._shape = shape
+            self._marks, _counts = self._reader.look()
+
     def _fill(self, fill: ChangeSet, exists: Sequence[int]) -> None:
-        ground = [
-            *layout.build(exists, self._flags),
-            *content.guards(self._allow, self._ports),
-        ]
+        shape = replace(self._shape, guard=bool(self._guards.shut), nat=self._nat())
+        ground = [*layout.build(exists, self._flags, shape), *content.guards(self._guards)]
         filling = content.changes(fill, self._clock, in_place=True)
         for part in _parts([*ground, *filling], min(REBUILD_BYTES, self._socket.limit_bytes)):
             self._commit(part)
+        self._shape = shape
 
     def _do(self, change: ChangeSet) -> None:
         messages = content.changes(change, self._clock, in_place=self._renews_in_place)

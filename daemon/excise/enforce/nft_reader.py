@@ -8,13 +8,26 @@ from excise.decide.plan import ActiveSet, Element, Span, gather
 from excise.enforce import nft_content as content
 from excise.enforce import nft_layout as layout
 from excise.enforce.nft_elem import RawElement, raw_elements
-from excise.enforce.nft_layout import ALLOW, FAMILIES, PORTS, SETS, TABLE, VERSIONS
+from excise.enforce.nft_layout import (
+    ALLOW,
+    FAMILIES,
+    GUARD_ALLOW,
+    GUARDED,
+    PORTS,
+    SETS,
+    TABLE,
+    VERSIONS,
+    SetSpec,
+)
 from excise.enforce.nft_socket import NftSocket, error_for
 from excise.enforce.nft_wire import KernelError, Message, Msg, Reply, parse, text
 from excise.errors import ForeignTableError
 
 #: more elements than this are read back quicker by a dump of the sets than one by one
 DUMP_FROM = 2_000
+
+#: NFPROTO_INET, _IPV4, _IPV6 → the IP versions of a chain there
+NAT_REACH = {1: (4, 6), FAMILIES[4]: (4,), FAMILIES[6]: (6,)}
 
 #: (message type, family, attributes) of everything in our tables that does not change by itself
 Marks = frozenset[tuple[int, int, tuple[tuple[int, bytes], ...]]]
@@ -66,18 +79,33 @@ class NftReader:
                     found += content.elements_of(measure, version, spec, raws, now)
         return gather(found)
 
-    def allowed(self, sets: set[tuple[int, str]]) -> list[Span]:
-        """Return what the allow sets hold, in order."""
+    def guards(self, sets: set[tuple[int, str]]) -> content.Guards:
+        """Return what the guard sets hold."""
+        return content.Guards(
+            allow=self._spans(ALLOW, sets),
+            ports=self._ports(PORTS, sets),
+            shut=self._ports(GUARDED, sets),
+            shut_allow=self._spans(GUARD_ALLOW, sets),
+        )
+
+    def nat(self) -> frozenset[int]:
+        """Return the versions whose addresses some chain of type nat may rewrite."""
+        found: set[int] = set()
+        for reply in self._socket.ask(Message(Msg.GETCHAIN, 0, b"")):
+            if _name(parse(reply.payload).get(7, b"")) == "nat":  # NFTA_CHAIN_TYPE
+                found |= set(NAT_REACH.get(reply.family, ()))
+        return frozenset(found)
+
+    def _spans(self, spec: SetSpec, sets: set[tuple[int, str]]) -> tuple[Span, ...]:
         found: list[Span] = []
         for version in FAMILIES:
-            raws, _now = self._dump(version, ALLOW.name, sets)
+            raws, _now = self._dump(version, spec.name, sets)
             found += (span for span, _raw in content.spans_of(version, raws))
-        return sorted(found)
+        return tuple(sorted(found))
 
-    def ports(self, sets: set[tuple[int, str]]) -> list[int]:
-        """Return what the port sets hold, in order."""
-        raws = [raw for version in FAMILIES for raw in self._dump(version, PORTS.name, sets)[0]]
-        return sorted({int.from_bytes(raw.key, "big") for raw in raws})
+    def _ports(self, spec: SetSpec, sets: set[tuple[int, str]]) -> tuple[int, ...]:
+        raws = [raw for version in FAMILIES for raw in self._dump(version, spec.name, sets)[0]]
+        return tuple(sorted({int.from_bytes(raw.key, "big") for raw in raws}))
 
     def _dump(
         self, version: int, name: str, sets: set[tuple[int, str]]

@@ -34,10 +34,13 @@ class Msg(IntEnum):
     DELTABLE = 2
     NEWCHAIN = 3
     GETCHAIN = 4
+    DELCHAIN = 5
     NEWRULE = 6
     GETRULE = 7
+    DELRULE = 8
     NEWSET = 9
     GETSET = 10
+    DELSET = 11
     NEWSETELEM = 12
     GETSETELEM = 13
     DELSETELEM = 14
