@@ -79,11 +79,14 @@ def rules(version: int, shape: Shape) -> Iterator[Rule]:
     yield from _inbound(version, source)
     for hook in ("forwarded", "out"):
         yield Rule(hook, (target, expr.lookup("allow"), accept))
-        if shape.guard:
+        if shape.guard and hook == "out":
+            # what is forwarded may bear a guarded port and have been published by another
             yield from _ported(hook, 0, "guarded", "shut_reply")
         yield from _ported(hook, 0, "ports", "cut")
     if version in shape.nat:
-        yield from _published()
+        yield from _published("ports", "cut")
+        if shape.guard:
+            yield from _published("guarded", "shut_reply")
     yield from _cut(version, target)
     if shape.guard:
         yield from _shut(version, source, target)
@@ -109,7 +112,7 @@ def _inbound(version: int, source: bytes) -> Iterator[Rule]:
             yield Rule(chain, (source, expr.lookup(spec), drop))
 
 
-def _published() -> Iterator[Rule]:
+def _published(ports: str, go_to: str) -> Iterator[Rule]:
     """Replies of a container that bear its own port: conntrack knows the published one."""
     for protocol in (TCP, UDP):
         found = (
@@ -117,8 +120,8 @@ def _published() -> Iterator[Rule]:
             expr.conntrack(CT_DIRECTION),
             expr.compare(bytes([REPLY])),
             expr.conntrack(CT_PROTO_DST, ORIGINAL),
-            expr.lookup("ports"),
-            expr.verdict(GOTO, "cut"),
+            expr.lookup(ports),
+            expr.verdict(GOTO, go_to),
         )
         yield Rule("forwarded", found, "published by NAT")
 
