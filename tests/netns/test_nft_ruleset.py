@@ -100,6 +100,7 @@ table ip excise {
 	}
 
 	chain pre {
+		comment "what comes in, by the port it was sent to"
 		type filter hook prerouting priority raw - 10; policy accept;
 		iif "lo" accept
 		ip saddr @allow accept
@@ -108,6 +109,7 @@ table ip excise {
 	}
 
 	chain forwarded {
+		comment "what containers send"
 		type filter hook forward priority raw - 10; policy accept;
 		ip daddr @allow accept
 		tcp sport @ports goto cut
@@ -115,6 +117,7 @@ table ip excise {
 	}
 
 	chain out {
+		comment "what this host sends"
 		type filter hook output priority raw - 10; policy accept;
 		ip daddr @allow accept
 		tcp sport @ports goto cut
@@ -122,6 +125,7 @@ table ip excise {
 	}
 
 	chain post {
+		comment "what goes out, by the port it is seen to come from"
 		type filter hook postrouting priority srcnat + 10; policy accept;
 		ip daddr @allow accept
 		tcp sport @ports goto outdata
@@ -129,30 +133,36 @@ table ip excise {
 	}
 
 	chain inbound {
+		comment "towards the service ports"
 		ip saddr @block drop
 		ip saddr @block_net drop
 		tcp flags syn / fin,syn,rst,ack goto newconn
-		meta length > 120 goto indata
+		meta l4proto udp @th,64,8 & 0xa0 == 0x80 jump newconn comment "QUIC Initial"
+		meta length > 120 goto indata comment "more than a bare ACK"
 	}
 
 	chain newconn {
+		comment "begins a connection"
 		ip saddr @newc drop
 		ip saddr @newc_net drop
 	}
 
 	chain indata {
+		comment "carries data to us"
 		ip saddr @igr drop
 		ip saddr @igr_net drop
 	}
 
 	chain cut {
+		comment "from the service ports: a server refused its packets stops at once"
 		ip daddr @block reject with tcp reset
-		ip daddr @block drop
+		ip daddr @block reject
 		ip daddr @block_net reject with tcp reset
-		ip daddr @block_net drop
+		ip daddr @block_net reject
 	}
 
 	chain outdata {
+		comment "from the service ports"
 		ip daddr @egr drop
 		ip daddr @egr_net drop
 	}

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from excise.decide.plan import Measure, Span
 from excise.enforce import nft_expr as expr
-from excise.enforce.nft_rules import ACCEPT, HOOKED, Rule, Shape, chains, rules
+from excise.enforce.nft_rules import ABOUT, ACCEPT, HOOKED, Rule, Shape, chains, rules
 from excise.enforce.nft_wire import Message, Msg, Nlm, attr, be32, nest, text
 
 TABLE = "excise"
@@ -156,14 +156,14 @@ def _set(version: int, spec: SetSpec, number: int) -> Message:
     kind, length, order = _key(version, spec)
     defaults = stateful(spec, DEFAULT_RATE[spec.limited])
     flags = INTERVAL * spec.interval | TIMEOUT * spec.timed | EXPR * (len(defaults) > 1)
-    # NFTNL_UDATA_SET_KEYBYTEORDER 0, _DATABYTEORDER 1, _COMMENT 7: without the first two nft(8)
-    # shows addresses and classes the wrong way round
+    # NFTNL_UDATA_SET_KEYBYTEORDER 0, _DATABYTEORDER 1, _DATA_INTERVAL 6, _COMMENT 7: without the
+    # first two nft(8) shows addresses and classes the wrong way round
     user_data = struct.pack("=BBI", 0, 4, order)
     body = text(1, TABLE) + text(2, spec.name) + be32(3, flags | MAP * spec.mapped)
     body += be32(4, kind) + be32(5, length)
     if spec.mapped:
         body += be32(6, CLASSID) + be32(7, 4)
-        user_data += struct.pack("=BBI", 1, 4, HOST_ENDIAN)
+        user_data += struct.pack("=BBIBBI", 1, 4, HOST_ENDIAN, 6, 4, 0)
     body += be32(10, number) + attr(13, user_data + _comment(7, spec.about))
     if len(defaults) == 1:
         body += attr(17 | 0x8000, defaults[0][4:])
@@ -200,6 +200,7 @@ def _chain(version: int, name: str) -> Message:
     if name in HOOKED:
         hook, priority = HOOKED[name]
         body += nest(4, be32(1, hook), be32(2, priority)) + be32(5, ACCEPT) + text(7, "filter")
+    body += attr(12, _comment(0, ABOUT[name]))
     return Message(Msg.NEWCHAIN, FAMILIES[version], body, Nlm.CREATE)
 
 

@@ -36,6 +36,20 @@ HOOKED = {
 }
 CALLED = ("inbound", "newconn", "indata", "cut", "outdata")
 GUARD_CALLED = ("shut", "shut_reply")
+#: what a listing says of a chain
+ABOUT = {
+    "pre": "what comes in, by the port it was sent to",
+    "forwarded": "what containers send",
+    "out": "what this host sends",
+    "post": "what goes out, by the port it is seen to come from",
+    "inbound": "towards the service ports",
+    "newconn": "begins a connection",
+    "indata": "carries data to us",
+    "cut": "from the service ports: a server refused its packets stops at once",
+    "outdata": "from the service ports",
+    "shut": "towards the guarded ports",
+    "shut_reply": "from the guarded ports",
+}
 
 
 @dataclass(frozen=True, slots=True)
