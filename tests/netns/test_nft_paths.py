@@ -340,7 +340,7 @@ def test_udp_from_a_throttled_client_counts_as_input_unless_it_only_acknowledges
         argv = (sys.executable, "-c", SEND, CLIENT, HOST, str(SERVICE), "50", datagram, "0.001")
         site.clients.run(*argv)
     lines = []
-    counter.until(lambda line: lines.append(line) or len(lines) >= 50 and line[1] == "60", 10.0)
+    counter.until(lambda line: lines.append(line) or (len(lines) >= 50 and line[1] == "60"), 10.0)
     large = sum(line[1] == "1200" for line in lines)
     assert 5 <= large < 30  # a second's worth and 16 KiB of burst, of 50
 

@@ -169,7 +169,7 @@ def _core(
 
     engine = restored.engine
     stream = EventStream(stored.serials)
-    reconciler = Reconciler(Converger(make_enforcer(config)), wish, kernel, alarm, log)
+    reconciler = Reconciler(Converger(make_enforcer(config, log)), wish, kernel, alarm, log)
     time = EngineTime(clock)
     time.resume(stored.clock, stored.wall)
     core = Core(

@@ -167,6 +167,17 @@ class Nftables:
                     found[str(e.span), e.measure] = traffic
             return found
 
+    def held(self, measure: Measure) -> list[Element]:
+        """Return what was made to be held of a measure, some of which may have lapsed."""
+        with self._lock:
+            return list(self._believed.get(measure, {}).values())
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Send more about our tables than `apply` knows of; in one transaction unless large."""
+        with self._lock:
+            for part in _parts(messages, min(CHANGE_BYTES, self._socket.limit_bytes)):
+                self._commit(part)
+
     def lift_all(self) -> None:
         """Remove both tables."""
         with self._lock:
