@@ -51,14 +51,17 @@ class Htb:
             self._socket = None
 
     def put(self, lanes: Iterable[Lane], interfaces: Iterable[str] | None = None) -> None:
-        """Make the lanes' classes, or change their rates; on all held interfaces by default."""
+        """Make the lanes' classes, or change their rates; on all held interfaces by default.
+
+        Where a discipline has just been taken away, `look` will find it missing.
+        """
         indexes = [self.held[name] for name in (self.held if interfaces is None else interfaces)]
         requests = [
             wire.put_class(index, lane.minor, lane.element.rate)
             for lane in lanes
             for index in indexes
         ]
-        self._do(requests)
+        self._do(requests, missing_is_fine=True)
 
     def remove(self, lanes: Iterable[Lane]) -> None:
         """Remove the lanes' classes; one that is gone already is no error."""

@@ -1,7 +1,8 @@
 """Which class of the queueing discipline each throttled address or network has. Pure.
 
-A class's number is given back when its element is lifted or has lapsed. More throttles than
-numbers are no error: what gets none is policed, like everything where there is no shaping.
+A class's number is given again once its throttle was lifted or has lapsed and its queue is empty.
+More throttles than numbers are no error: what gets none is policed, like everything where there is
+no shaping.
 """
 
 from __future__ import annotations
@@ -53,14 +54,15 @@ class Lanes:
         return lane
 
     def take(self, span: Span) -> Lane | None:
-        """Take a lane back."""
-        lane = self.used.pop(span, None)
-        if lane:
-            self._free.append(lane.minor)
-        return lane
+        """Take a lane out of use; its number is given again only after `free`."""
+        return self.used.pop(span, None)
+
+    def free(self, lanes: Iterable[Lane]) -> None:
+        """Let the numbers of lanes out of use be given again."""
+        self._free += (lane.minor for lane in lanes)
 
     def lapsed(self, now: float) -> list[Lane]:
-        """Take back the lanes of throttles that have lapsed by `now`, and return them."""
+        """Take the lanes of throttles that have lapsed by `now` out of use, and return them."""
         found: list[Lane] = []
         while self._ends and self._ends[0][0] + REST_S < now:
             until, span = heappop(self._ends)

@@ -9,11 +9,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from msgspec.structs import replace
+
 from excise.decide.plan import ActiveSet, ChangeSet, Desired, Element, Measure
 from excise.enforce.base import Counters
 from excise.enforce.htb import Htb
 from excise.enforce.lanes import MOST, Lane, Lanes, point, shape, unpoint
 from excise.enforce.nft import Nftables
+from excise.enforce.tc_wire import MOST_RATE
 from excise.errors import EnforceError
 from excise.model.portguard import NO_GUARD, PortGuard
 
@@ -42,6 +45,7 @@ class Shaped:
         self._clock = clock
         self._most = most
         self._lanes = Lanes(most)
+        self._draining: list[Lane] = []
         self._problems: dict[str, str] = {}
         self._looked = 0.0
         self._is_open = False
@@ -69,15 +73,16 @@ class Shaped:
     def apply(self, change: ChangeSet) -> None:
         """Make a change; the policer first, so that nothing is ever without a limit."""
         self._nft.apply(change)
-        gone = [self._lanes.take(e.span) for e in change.removals if e.measure is Measure.EGRESS]
-        added = [e for e in change.additions if e.measure is Measure.EGRESS]
-        self._drop([lane for lane in gone if lane])
-        self._add(added)
+        added = {e.span: e for e in change.additions if e.measure is Measure.EGRESS}
+        # a changed rate is a removal too: the class stays, with what waits in it
+        gone = [e for e in change.removals if e.measure is Measure.EGRESS and e.span not in added]
+        self._drop([lane for e in gone if (lane := self._lanes.take(e.span))])
+        self._add(list(added.values()))
 
     def replace(self, wish: Desired) -> None:
         """Build everything anew, whatever is there now."""
         self._nft.replace(wish)
-        self._htb.remove(self._lanes.used.values())
+        self._htb.remove([*self._lanes.used.values(), *self._draining])
         self._fill(wish.held[Measure.EGRESS].values())
 
     def set_guards(
@@ -95,7 +100,7 @@ class Shaped:
         now = time.monotonic()
         if now - self._looked > LOOK_S:
             self._looked = now
-            self._htb.remove(self._lanes.lapsed(self._clock()))
+            self._tidy()
             self._look()
         return self._nft.in_sync()
 
@@ -105,7 +110,7 @@ class Shaped:
 
     def lift_all(self) -> None:
         """Remove every trace from the kernel."""
-        self._lanes = Lanes(self._most)
+        self._lanes, self._draining = Lanes(self._most), []
         self._htb.restore()
         self._nft.lift_all()
 
@@ -132,7 +137,7 @@ class Shaped:
 
     def _fill(self, elements: Iterable[Element]) -> None:
         """Give empty maps and interfaces without classes all they should have."""
-        self._lanes = Lanes(self._most)
+        self._lanes, self._draining = Lanes(self._most), []
         self._add(list(elements))
         self._nft.send(shape(self._htb.held))
 
@@ -150,7 +155,18 @@ class Shaped:
     def _drop(self, lanes: Sequence[Lane]) -> None:
         if lanes:
             self._nft.send(unpoint(lanes, self._clock()))
-            self._htb.remove(lanes)
+            self._drain(lanes)
+
+    def _drain(self, lanes: Sequence[Lane]) -> None:
+        """Let what waits in classes go at once: removed now, they would take it with them."""
+        self._htb.put(Lane(one.minor, replace(one.element, rate=MOST_RATE)) for one in lanes)
+        self._draining += lanes
+
+    def _tidy(self) -> None:
+        drained, self._draining = self._draining, []
+        self._htb.remove(drained)
+        self._lanes.free(drained)
+        self._drain(self._lanes.lapsed(self._clock()))
 
     def _look(self) -> None:
         before = set(self._htb.held)
