@@ -277,6 +277,14 @@ def test_an_interface_that_somebody_took_over_is_policed_and_told_of(wire, shape
     assert "1:" in wire.tc("qdisc", "show", "dev", "wire0")
 
 
+def test_a_class_is_what_tc_makes_of_the_same_rate(wire, shaped):
+    shaped.apply(ChangeSet(additions=(element(SLOW, 20_480),)))
+    ours = wire.tc("class", "show", "dev", "wire0")
+    change = "class change dev wire0 parent e8c5: classid e8c5:1 htb rate 20480bps burst 3200b"
+    wire.tc(*change.split(), "cburst", "3200b", "quantum", "1514")
+    assert ours == wire.tc("class", "show", "dev", "wire0")
+
+
 def test_maps_list_as_nft_reads_them(wire, shaped):
     shaped.apply(ChangeSet(additions=(element(SLOW), element("192.0.2.128/25"))))
     listed = wire.host.nft("-s", "list", "ruleset")
