@@ -386,6 +386,8 @@ def test_what_is_no_port_is_refused(nft, port):
         ("delete element ip excise block { 203.0.113.7 }", False),
         ("delete element ip6 excise block_net { 2001:db8:1::/64 }", False),
         ("add chain ip excise pre { policy drop; }", False),
+        ("add element ip excise allow { 203.0.113.7 }", False),
+        ("add element ip6 excise ports { 22 }", False),
     ],
 )
 def test_meddling_is_noticed_and_what_concerns_others_is_not(namespace, nft, meddling, expected):

@@ -134,7 +134,7 @@ class Nftables:
             # noted first: should this fail, `replace` puts them in place
             self._guards = wanted
             self._reshape(replace(self._shape, guard=bool(wanted.shut)), content.guards(wanted))
-            if wanted != self._reader.guards(self._reader.sets()):
+            if not self._reader.holds(wanted):
                 raise DivergedError("the guard sets did not take; the tables must be built anew")
 
     def in_sync(self) -> bool:
@@ -148,6 +148,8 @@ class Nftables:
                 return True
             marks, counts = self._reader.look()
             if marks != self._marks or self._lacks(counts):
+                return False
+            if not self._reader.holds(self._guards):
                 return False
             self._generation = generation
             nat = self._nat()

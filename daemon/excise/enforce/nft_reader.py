@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from excise.decide.plan import ActiveSet, Element, Span, gather
 from excise.enforce import nft_content as content
@@ -88,6 +88,17 @@ class NftReader:
             shut_allow=self._spans(GUARD_ALLOW, sets),
         )
 
+    def holds(self, wanted: content.Guards) -> bool:
+        """Whether the guard sets of both tables hold exactly this."""
+        sets = self.sets()
+        spans = {ALLOW: wanted.allow, GUARD_ALLOW: wanted.shut_allow}
+        ports = {PORTS: wanted.ports, GUARDED: wanted.shut}
+        return all(self._spans(spec, sets) == held for spec, held in spans.items()) and all(
+            self._ports(spec, sets, [version]) == held
+            for spec, held in ports.items()
+            for version in FAMILIES
+        )
+
     def nat(self) -> frozenset[int]:
         """Return the versions whose addresses some chain of type nat may rewrite."""
         found: set[int] = set()
@@ -103,8 +114,10 @@ class NftReader:
             found += (span for span, _raw in content.spans_of(version, raws))
         return tuple(sorted(found))
 
-    def _ports(self, spec: SetSpec, sets: set[tuple[int, str]]) -> tuple[int, ...]:
-        raws = [raw for version in FAMILIES for raw in self._dump(version, spec.name, sets)[0]]
+    def _ports(
+        self, spec: SetSpec, sets: set[tuple[int, str]], versions: Iterable[int] = FAMILIES
+    ) -> tuple[int, ...]:
+        raws = [raw for version in versions for raw in self._dump(version, spec.name, sets)[0]]
         return tuple(sorted({int.from_bytes(raw.key, "big") for raw in raws}))
 
     def _dump(
