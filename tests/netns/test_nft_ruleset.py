@@ -58,15 +58,15 @@ table ip excise {
 	set egr {
 		type ipv4_addr
 		flags timeout
-		limit rate over 1 mbytes/second burst 16 kbytes counter
+		limit rate over 1 mbytes/second burst 64 kbytes counter
 		comment "bytes towards each address"
-		elements = { 192.0.2.9 limit rate over 5 kbytes/second burst 16 kbytes counter timeout 1h }
+		elements = { 192.0.2.9 limit rate over 5 kbytes/second burst 64 kbytes counter timeout 1h }
 	}
 
 	set egr_net {
 		type ipv4_addr
 		flags interval,timeout
-		limit rate over 1 mbytes/second burst 16 kbytes counter
+		limit rate over 1 mbytes/second burst 64 kbytes counter
 		comment "bytes towards each network"
 	}
 
