@@ -158,6 +158,35 @@ def test_a_rate_is_held_without_pauses_and_others_are_left_alone(wire, shaped, s
     until_bytes(slow, 100 * RATE)
 
 
+# sends datagrams as fast as it may for two seconds; tells how many were refused
+DATAGRAMS = """
+import socket, sys, time
+
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("", int(sys.argv[2])))
+refused, end = 0, time.monotonic() + 2.0
+while time.monotonic() < end:
+    try:
+        s.sendto(bytes(1000), (sys.argv[1], 9))
+    except PermissionError:
+        refused += 1
+    time.sleep(0.001)
+print("refused", refused, flush=True)
+"""
+
+
+@pytest.mark.parametrize("shaping", [True, False])
+def test_who_sends_datagrams_is_refused_them_by_the_policer_alone(wire, shaping):
+    enforcer = wire.enforcer() if shaping else Nftables(netns=wire.host.name)
+    enforcer.open()
+    enforcer.set_guards([], [SERVICE])
+    enforcer.apply(ChangeSet(additions=(element(SLOW, 10_240),)))
+    argv = (sys.executable, "-c", DATAGRAMS, SLOW, str(SERVICE))
+    refused = int(wire.host.run(*argv).stdout.split()[1])
+    enforcer.close(keep=True)
+    assert shaping == (refused == 0)
+
+
 def test_the_interface_gets_its_default_back_and_the_policer_stays(wire):
     assert "noqueue" == wire.root()
     enforcer = wire.enforcer()
