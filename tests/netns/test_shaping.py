@@ -291,6 +291,7 @@ def test_a_discipline_that_was_taken_away_is_put_back_with_its_classes(wire, sha
     wire.host.nft("flush ruleset")
     assert not shaped.in_sync()
     shaped.replace(gather([element(SLOW)]))
+    look_twice(shaped)
     assert ({1}, 1) == (set(wire.classes()), wire.element_count("cls"))
     assert "wire0" in wire.host.nft("list set ip excise shaped")
 

@@ -22,6 +22,8 @@ from excise.model.portguard import NO_GUARD, PortGuard
 
 #: how often the interfaces are looked at
 LOOK_S = 1.0
+#: classes removed at a look: each takes the kernel half a millisecond
+AT_ONCE = 200
 
 
 def _silent(event: str, **words: str) -> None:
@@ -64,6 +66,7 @@ class Shaped:
             self._leave()
             raise
         self._is_open = True
+        self._lanes, self._draining = Lanes(self._most), []
         self._fill(self._nft.held(Measure.EGRESS))
 
     def read(self) -> ActiveSet:
@@ -82,8 +85,10 @@ class Shaped:
     def replace(self, wish: Desired) -> None:
         """Build everything anew, whatever is there now."""
         self._nft.replace(wish)
-        self._htb.remove([*self._lanes.used.values(), *self._draining])
-        self._fill(wish.held[Measure.EGRESS].values())
+        wanted = wish.held[Measure.EGRESS]
+        gone = self._lanes.used.keys() - wanted.keys()
+        self._drain([lane for span in gone if (lane := self._lanes.take(span))])
+        self._fill(wanted.values())
 
     def set_guards(
         self, allow: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
@@ -136,8 +141,7 @@ class Shaped:
             self._htb.close()
 
     def _fill(self, elements: Iterable[Element]) -> None:
-        """Give empty maps and interfaces without classes all they should have."""
-        self._lanes, self._draining = Lanes(self._most), []
+        """Give empty maps all they should have; classes that are there already stay."""
         self._add(list(elements))
         self._nft.send(shape(self._htb.held))
 
@@ -148,7 +152,7 @@ class Shaped:
         lanes = [lane for lane in given if lane]
         if len(lanes) < len(given):
             problem = f"all {self._most} classes are in use; further throttles are policed"
-            self._report({"*": problem}, keep=True)
+            self._report({**self._problems, "*": problem})
         self._htb.put(lanes)
         self._nft.send(point(lanes, self._clock()))
 
@@ -163,7 +167,7 @@ class Shaped:
         self._draining += lanes
 
     def _tidy(self) -> None:
-        drained, self._draining = self._draining, []
+        drained, self._draining = self._draining[:AT_ONCE], self._draining[AT_ONCE:]
         self._htb.remove(drained)
         self._lanes.free(drained)
         self._drain(self._lanes.lapsed(self._clock()))
@@ -175,10 +179,11 @@ class Shaped:
             self._htb.put(self._lanes.used.values(), fresh)
         if before != set(self._htb.held):
             self._nft.send(shape(self._htb.held))
-        self._report(lost)
+        full = len(self._lanes.used) >= self._most
+        self._report({**({"*": self._problems.get("*", "")} if full else {}), **lost})
 
-    def _report(self, problems: dict[str, str], *, keep: bool = False) -> None:
+    def _report(self, problems: dict[str, str]) -> None:
         for name, problem in problems.items():
-            if self._problems.get(name) != problem:
+            if self._problems.get(name, "") != problem:
                 self.tell("shaping.lost", interface=name, problem=problem)
-        self._problems = {**self._problems, **problems} if keep else problems
+        self._problems = problems
