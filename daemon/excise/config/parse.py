@@ -25,6 +25,7 @@ from excise.decode.registry import AUTO, FORMATS
 from excise.errors import ConfigError, InvalidError
 from excise.model.decision import Posture, Tier
 from excise.model.document import Document, Fields, Node, each, in_order
+from excise.model.portguard import NO_GUARD, PortGuard
 from excise.model.scalars import (
     between,
     boolean,
@@ -58,6 +59,7 @@ KEYS = (
     "log",
     "protect_operator",
     "nft",
+    "guard",
 )
 INPUT_KEYS = ("file", "stdin", "format", "from_start")
 #: named in the format of the file, read by no source of this version
@@ -65,7 +67,20 @@ LATER_INPUTS = ("journal", "syslog", "datagram", "http")
 TIER_KEYS = ("egress", "ingress", "new_connections")
 API_KEYS = ("socket", "listen")
 LOG_KEYS = ("file", "level", "format")
-NFT_KEYS = ("owner", "audit")
+NFT_KEYS = ("owner", "audit", "containers", "shaping")
+GUARD_KEYS = ("ports", "allow")
+#: what the host itself depends on is never shut
+HOST_PORTS = {
+    22: "SSH",
+    53: "DNS",
+    67: "DHCP",
+    68: "DHCP",
+    123: "NTP",
+    546: "DHCPv6",
+    547: "DHCPv6",
+}
+#: what names an interface (dev_valid_name in the kernel)
+_INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
 _LISTEN = 'like "127.0.0.1:7788"'
 _TIER_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 
@@ -93,13 +108,14 @@ def parse_config(document: Document, path: Path | None = None) -> tuple[Config, 
 
 def _config(fields: Fields, path: Path | None) -> Config:
     blank = Config()
+    ports = fields.get("ports", _ports, blank.ports)
     return Config(
         posture=fields.get("posture", choice(Posture), blank.posture),
         inputs=fields.get("inputs", _inputs, blank.inputs),
         trusted_proxies=fields.get("trusted_proxies", each(network), ()),
         never_block=fields.get("never_block", each(network), ()),
         rules=fields.get("rules", each(_path), blank.rules),
-        ports=fields.get("ports", _ports, blank.ports),
+        ports=ports,
         enforcer=fields.get("enforcer", _backend, blank.enforcer),
         tiers=fields.get("tiers", _tiers, blank.tiers),
         state=fields.get("state", _path, blank.state),
@@ -111,6 +127,7 @@ def _config(fields: Fields, path: Path | None) -> Config:
         log=fields.get("log", _log, blank.log),
         protect_operator=fields.get("protect_operator", boolean, blank.protect_operator),
         nft=fields.get("nft", _nft, blank.nft),
+        guard=fields.get("guard", _guard(ports), blank.guard),
         path=path,
     )
 
@@ -288,4 +305,43 @@ def _nft(node: Node) -> NftConfig:
     return NftConfig(
         owner=fields.get("owner", boolean, blank.owner),
         audit=fields.get("audit", boolean, blank.audit),
+        containers=fields.get("containers", _containers, None),
+        shaping=fields.get("shaping", each(_interface), ()),
     )
+
+
+def _containers(node: Node) -> bool | None:
+    if node.value == "auto":
+        return None
+    if not isinstance(node.value, bool):
+        raise node.error(f"must be auto, true or false, found {node.value!r}")
+    return node.value
+
+
+def _interface(node: Node) -> str:
+    name = text(node)
+    if not _INTERFACE.fullmatch(name) or name == "lo":
+        raise node.error(f"must be a network interface such as eth0, found {name!r}")
+    return name
+
+
+def _guard(service: tuple[int, ...]) -> Callable[[Node], PortGuard]:
+    """Return a reader of the guard, which may shut none of the service's ports."""
+
+    def port(node: Node) -> int:
+        number = between(1, 65_535, integer)(node)
+        if number in service:
+            raise node.error(f"names {number}, which is in `ports`: nobody could reach the service")
+        if number in HOST_PORTS:
+            raise node.error(f"names {number} ({HOST_PORTS[number]}), which the host depends on")
+        return number
+
+    def read(node: Node) -> PortGuard:
+        fields = Fields(node, GUARD_KEYS)
+        if "ports" not in fields:
+            raise node.error("names no ports", "like guard: {ports: [8000]}")
+        ports = fields.get("ports", each(port), NO_GUARD.ports)
+        allow = fields.get("allow", each(network), NO_GUARD.allow)
+        return PortGuard(tuple(dict.fromkeys(ports)), allow)
+
+    return read

@@ -15,6 +15,7 @@ from excise.decide.span import Span
 from excise.enforce.base import Enforcer, Traffic, Witnessed
 from excise.errors import DivergedError
 from excise.model.decision import Tier
+from excise.model.portguard import NO_GUARD, PortGuard
 from excise.model.settings import Room
 
 #: everything is planned anew at least so often, in case a change was missed
@@ -27,7 +28,7 @@ class Wish:
     """What the kernel should be made from. `now` is the wall clock, epoch seconds.
 
     `protected` are CIDRs that always pass; `ports` those of the inference service; `room` the
-    most entries that there shall be.
+    most entries that there shall be; `guard` holds whatever is decided, and while nothing is.
     """
 
     census: Census
@@ -36,6 +37,7 @@ class Wish:
     ports: Sequence[int]
     now: float
     room: Room = field(default_factory=Room)
+    guard: PortGuard = NO_GUARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ class Converger:
         #: None: not known, so everything is put in place anew
         self._held: Holding[bool] | None = None
         self._fitted = Fitted(ActiveSet())
-        self._guards: tuple[tuple[str, ...], tuple[int, ...]] | None = None
+        self._guards: tuple[tuple[str, ...], tuple[int, ...], PortGuard] | None = None
         self._basis: tuple[tuple[Tier, ...], tuple[str, ...], Room] | None = None
         self._planned_whole = float("-inf")
         self._opened = False
@@ -84,14 +86,16 @@ class Converger:
         """The enforcer's name."""
         return self._enforcer.name
 
-    def open(self, protected: Sequence[str], ports: Sequence[int]) -> None:
+    def open(
+        self, protected: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
+    ) -> None:
         """Take over what an earlier run left. Raises EnforceError."""
         if self._opened:
             return
         self._enforcer.open()
         self._guards, self._held, self._opened = None, None, True
         self._built += 1
-        self._guard(protected, ports)
+        self._guard(protected, ports, guard)
 
     def sweep(self) -> None:
         """Remove every trace of this run and of earlier ones. Raises EnforceError."""
@@ -125,15 +129,16 @@ class Converger:
     def converge(self, wish: Wish) -> Outcome:
         """Make the kernel hold what `wish` asks for. Raises EnforceError.
 
-        Nothing is touched, not even a table made, before there is something to enforce.
+        Nothing is touched, not even a table made, before there is something to enforce or guard.
         """
         held, self._held = self._held, None
-        if not self._opened and wish.census.lapsed == wish.census.total:
+        idle = wish.census.lapsed == wish.census.total and not wish.guard.ports
+        if not self._opened and idle:
             return Outcome(entries=0, changes=0, repaired=False, lapsed=wish.census.lapsed)
-        self.open(wish.protected, wish.ports)
+        self.open(wish.protected, wish.ports, wish.guard)
         repaired = False
         try:
-            self._guard(wish.protected, wish.ports)
+            self._guard(wish.protected, wish.ports, wish.guard)
             if held is None:
                 held, changes = self._put_in_place(wish)
             else:
@@ -153,8 +158,8 @@ class Converger:
             self._enforcer.close(keep=keep)
             self._opened = False
 
-    def _guard(self, protected: Sequence[str], ports: Sequence[int]) -> None:
-        guards = (tuple(protected), tuple(ports))
+    def _guard(self, protected: Sequence[str], ports: Sequence[int], guard: PortGuard) -> None:
+        guards = (tuple(protected), tuple(ports), guard)
         if guards != self._guards:
             self._guards = None
             self._enforcer.set_guards(*guards)
@@ -201,7 +206,7 @@ class Converger:
         self._guards = None
         want = self._whole(wish)
         changes = self._enforcer.replace(want)
-        self._guard(wish.protected, wish.ports)
+        self._guard(wish.protected, wish.ports, wish.guard)
         return Holding(want, _is_client), changes
 
 

@@ -173,7 +173,8 @@ def _core(
     engine = restored.engine
     stream = EventStream(stored.serials)
     culprits = Culprits(log, clock.wall)
-    reconciler = Reconciler(Converger(make_enforcer(config)), wish, kernel, alarm, log, culprits)
+    converger = Converger(make_enforcer(config, log))
+    reconciler = Reconciler(converger, wish, kernel, alarm, log, culprits)
     time = EngineTime(clock)
     time.resume(stored.clock, stored.wall)
     core = Core(

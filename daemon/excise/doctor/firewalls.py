@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from excise.config import Backend
 from excise.doctor.check import Check, State
 from excise.doctor.ruleset import Chain, Table
-from excise.enforce.nft_layout import EARLY, TABLE
+from excise.enforce.nft_layout import TABLE
+from excise.enforce.nft_rules import EARLY
 from excise.errors import EnforceError
 
 #: returns all tables, or raises EnforceError

@@ -8,6 +8,7 @@ from typing import Protocol
 
 from excise.decide.plan import ActiveSet, ChangeSet, Desired, Element, Measure
 from excise.decide.span import Span
+from excise.model.portguard import NO_GUARD, PortGuard
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +86,10 @@ class Enforcer(Protocol):
         """Put back what others changed of what was put there; return how many entries that were."""
         ...
 
-    def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
-        """Say what always passes (CIDRs), and which service ports are touched at all."""
+    def set_guards(
+        self, allow: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
+    ) -> None:
+        """Say what always passes (CIDRs), which ports are touched at all, and which are shut."""
         ...
 
     def in_sync(self) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from excise.decide.plan import ActiveSet, ChangeSet, Desired, Element, plan
 from excise.decide.span import merged
 from excise.enforce.base import Counters, Totals, Witnessed
+from excise.model.portguard import NO_GUARD, PortGuard
 
 
 class DryRun:
@@ -22,6 +23,7 @@ class DryRun:
         self.removals = 0
         self.allow: tuple[str, ...] = ()
         self.ports: tuple[int, ...] = ()
+        self.guard = NO_GUARD
 
     def open(self) -> None:
         """Start empty."""
@@ -47,10 +49,13 @@ class DryRun:
         """Nobody else can change it."""
         return 0
 
-    def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
+    def set_guards(
+        self, allow: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
+    ) -> None:
         """Note the guards; raises ValueError for what is no CIDR, as a kernel backend would."""
         self.allow = tuple(map(str, merged(allow)))
         self.ports = tuple(sorted(set(ports)))
+        self.guard = guard
 
     def in_sync(self) -> bool:
         """Nobody else can change it."""

@@ -92,7 +92,7 @@ def test_pushed_records_are_counted_and_judged(daemon, turning):
 
 
 def test_a_stricter_posture_needs_the_kernel(daemon, turning, monkeypatch):
-    def refuse(protected, ports):
+    def refuse(protected, ports, guard):
         raise PrivilegeError("no CAP_NET_ADMIN")
 
     monkeypatch.setattr(daemon.core.reconciler.converger, "open", refuse)
