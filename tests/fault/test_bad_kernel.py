@@ -109,7 +109,7 @@ def test_what_is_forced_is_enforced_and_protection_comes_back_afterwards(excise,
     made = host.ask("drop", "2001:db8::/64", "--force", "--reason", "test")
     assert made["forced"]
     assert ["192.0.2.1"] == netns.holds("block")
-    assert ["2001:db8::/64"] == netns.holds("block_net", "ip6")
+    assert ["2001:db8::"] == netns.holds("block_64", "ip6")
     assert ["127.0.0.0/8", "192.0.2.0", "192.0.2.2/31", OWN] == netns.holds("allow")
     assert ["2001:db8:0:1::/64", "::1"] == netns.holds("allow", "ip6")
     about = host.ask("explain", "192.0.2.1")

@@ -539,7 +539,7 @@ def test_ten_thousand_addresses_and_a_thousand_networks(nft):
 def test_counters_are_told_by_target_but_for_single_dropped_clients(nft):
     held = list(some())
     nft.apply(plan(some(), nft.read()))
-    counted = nft.counters(held)
+    counted = nft.counters(held).traffic
     drops = [e.span for e in held if e.measure is Measure.DROP]
     alone = {span for span in drops if span.is_host or span.is_slash64}
     assert {(e.measure, e.span) for e in held if e.span not in alone} == set(counted)
