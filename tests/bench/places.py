@@ -51,4 +51,5 @@ def entering(namespace: str, *argv: str) -> list[str]:
 
 def missing(*programs: str) -> list[str]:
     """Return those of the programs that are not installed."""
-    return [p for p in programs if not shutil.which(p, path="/usr/bin:/usr/sbin:/bin:/sbin")]
+    path = os.environ.get("PATH", os.defpath) + ":/usr/sbin:/sbin"
+    return [p for p in programs if not shutil.which(p, path=path)]
