@@ -27,6 +27,8 @@ from excise.enforce.nft import Nftables
 KIB = 1024
 RATES = (20 * KIB, 100 * KIB, KIB * KIB, 10 * KIB * KIB)
 ROUNDS, SKIP_S, MEASURE_S = 3, 5.0, 10.0
+#: below this rate TCP stalls for seconds, and a TLS record is a second's worth: look for longer
+SLOW_BYTES_S, SLOW_SKIP_S, SLOW_MEASURE_S = 64 * KIB, 10.0, 40.0
 STREAMS = 8
 TOKENS_S, TOKEN_FLOWS = 50, 4
 ETHERNET_BYTES = 14
@@ -65,6 +67,11 @@ def hold(nft: Nftables, measure: Measure, targets: Sequence[str], rate: int) -> 
     nft.replace(gather(Element(measure, parse_span(t), rate, until) for t in targets))
 
 
+def spans(rate: int) -> tuple[float, float]:
+    """Return how long to wait, and how long to measure, in seconds."""
+    return (SLOW_SKIP_S, SLOW_MEASURE_S) if rate < SLOW_BYTES_S else (SKIP_S, MEASURE_S)
+
+
 @contextmanager
 def flowing(flows: list[served.Flow]) -> Iterator[list[served.Flow]]:
     try:
@@ -80,7 +87,7 @@ def downloads(made: World, nft: Nftables, rate: int) -> list[float]:
     owners = [(cell, source) for cell in CELLS for source in cell.sources]
     started = [served.Flow.start(made, s, "big", streams=cell.streams) for cell, s in owners]
     with flowing(started) as flows:
-        found = served.rates(flows, SKIP_S, MEASURE_S)
+        found = served.rates(flows, *spans(rate))
     return [
         sum(r for r, (owner, _) in zip(found, owners, strict=True) if owner is cell) / rate
         for cell in CELLS
@@ -110,10 +117,11 @@ def uploads(made: World, model: Tail, nft: Nftables, rate: int) -> list[float]:
             streams = min(cell.streams, 1)
             path = f"sink/{name}"
             started.append(served.Flow.start(made, source, path, streams=streams, more=body))
+    skip_s, measure_s = spans(rate)
     with flowing(started) as flows:
-        served.drain(flows, SKIP_S)
+        served.drain(flows, skip_s)
         begun, before = sunk(model)
-        served.drain(flows, MEASURE_S)
+        served.drain(flows, measure_s)
         ended, after = sunk(model)
     took = ended - begun
     return [sum(after.get(n, 0) - before.get(n, 0) for n in mine) / took / rate for mine in names]

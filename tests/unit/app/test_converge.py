@@ -133,6 +133,21 @@ def test_what_somebody_took_away_is_put_back(kernel, converger, decision):
     assert not converger.drifted()
 
 
+def test_tables_that_are_still_not_ours_once_the_elements_are_back_are_built_anew(
+    kernel, converger, decision, monkeypatch
+):
+    """A chain that is gone, or a stranger's rule: the elements are all there."""
+    converger.converge(wish(decision()))
+    kernel.synced = False
+    monkeypatch.setattr(kernel, "in_sync", lambda: "replace" in kernel.calls)
+
+    outcome = converger.converge(wish(decision()))
+
+    assert outcome.repaired
+    assert "replace" in kernel.calls
+    assert not converger.drifted()
+
+
 def test_a_kernel_that_diverged_is_built_anew(kernel, converger, decision):
     kernel.fail["apply"] = DivergedError("not what we believed")
 
