@@ -98,10 +98,11 @@ class Converger:
             else:
                 held = self._enforcer.read() if believed is None or drifted else believed
                 active, changes = self._plan_whole(held, wish)
-                if drifted and not self._enforcer.in_sync():
-                    # elements alone do not bring back a chain, nor take out a stranger's rule
-                    raise DivergedError("the tables are not as they were built")
+            # elements alone do not bring back a chain, nor take out a stranger's rule
+            sound = not drifted or self._enforcer.in_sync()
         except DivergedError:
+            sound = False
+        if not sound:
             active = self._build_anew(wish)
             drifted, changes = True, len(active)
         # Unknown until here: a failure half way is read back, not guessed.
