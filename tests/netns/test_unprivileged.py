@@ -2,8 +2,13 @@
 
 import json
 import os
+import shutil
+import signal
 import subprocess
 import sys
+import tempfile
+import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -63,6 +68,65 @@ def test_the_whole_plane_runs_as_another_user_with_one_capability(namespace):
     assert (0, "") == (done.returncode, done.stderr)
     expected = {"uid": NOBODY, "capabilities": NET_ADMIN, "seen": SEEN}
     assert expected == json.loads(done.stdout)
+
+
+CONFIGURATION = """\
+posture: enforce
+protect_operator: false
+inputs: [{{file: {root}/log, format: record}}]
+rules: [{rules}]
+ports: [443]
+state: {root}/state
+api: {{socket: {root}/control.sock}}
+"""
+
+
+@contextmanager
+def daemon(namespace):
+    """Run the daemon in a namespace as nobody, with one capability; give its command line."""
+    root = Path(tempfile.mkdtemp(prefix="excise-nobody-"))  # pytest's own is closed to others
+    config = root / "excise.yaml"
+    config.write_text(CONFIGURATION.format(root=root, rules=ROOT / "rules"))
+    (root / "log").touch()
+    for path in (root, root / "log", config):
+        os.chown(path, NOBODY, NOBODY)
+
+    def excise(verb, *argv):
+        return (sys.executable, "-m", "excise", verb, *argv, "--config", str(config))
+
+    with (root / "stderr").open("wb") as errors:
+        command = namespace.command(*ONLY_NET_ADMIN, *excise("run"))
+        process = subprocess.Popen(command, stderr=errors, cwd=root)
+    try:
+        wait(lambda: run(*excise("status")).returncode == 0, root / "stderr")
+        yield process, lambda *words: run(*excise(*words))
+    finally:
+        process.kill()
+        process.wait()
+        shutil.rmtree(root)
+
+
+def wait(seen, errors=None):
+    deadline = time.monotonic() + 20
+    while not seen():
+        assert time.monotonic() < deadline, errors.read_text() if errors else "not seen"
+
+
+@pytest.mark.usefixtures("_readable_for_nobody")
+def test_the_daemon_enforces_heals_and_ends_as_another_user_with_one_capability(namespace):
+    def held():
+        listed = namespace.run("nft", "list", "set", "ip", "excise", "block", check=False)
+        return "203.0.113.7" in listed.stdout
+
+    with daemon(namespace) as (process, excise):
+        done = excise("drop", "203.0.113.7", "--reason", "a test")
+        assert 0 == done.returncode, done.stderr
+        wait(held)
+        namespace.nft("flush ruleset")
+        wait(held)
+        process.send_signal(signal.SIGTERM)
+        assert 0 == process.wait(timeout=20)
+        assert held()  # until its deadline
 
 
 @pytest.mark.usefixtures("_user_namespaces")
