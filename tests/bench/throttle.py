@@ -9,6 +9,7 @@ bucket.
 from __future__ import annotations
 
 import json
+import statistics
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -147,17 +148,28 @@ def tokens(made: World, nft: Nftables, rate: int) -> tuple[float, float]:
     return sum(got) / EVENT_BYTES, on_wire / (2 * MEASURE_S) / rate
 
 
-def accuracy(
-    what: str, rates: Sequence[int], once: Callable[[int], list[float]]
-) -> list[list[str]]:
+def accuracy(what: str, once: Callable[[int], list[float]]) -> None:
+    """Measure all rates, and print what was delivered of what was configured."""
+    found = {rate: [once(rate) for _ in range(ROUNDS)] for rate in RATES}
+    rows = [
+        [what, f"{rate // KIB:,} KiB/s", cell.family, cell.name, stats.spread(values)]
+        for rate, rounds in found.items()
+        for cell, values in zip(CELLS, zip(*rounds, strict=True), strict=True)
+    ]
+    stats.show(("what", "rate", "family", "target", "delivered/configured"), rows)
+    summary(what, found)
+
+
+def summary(what: str, found: dict[int, list[list[float]]]) -> None:
+    """Print, by rate, the lowest and the highest of the cells' medians."""
     rows = []
-    for rate in rates:
-        rounds = [once(rate) for _ in range(ROUNDS)]
-        for number, cell in enumerate(CELLS):
-            values = [found[number] for found in rounds]
-            name = f"{rate // KIB:,} KiB/s"
-            rows.append([what, name, cell.family, cell.name, stats.spread(values)])
-    return rows
+    for rate, rounds in found.items():
+        medians = [statistics.median(values) for values in zip(*rounds, strict=True)]
+        shown = [f"{f(medians):.2f}" for f in (statistics.median, min, max)]
+        outside = sum(not 0.85 <= m <= 1.15 for m in medians)
+        rows.append([what, f"{rate // KIB:,} KiB/s", *shown, f"{outside} of {len(medians)}"])
+    head = ("what", "rate", "median of targets", "lowest", "highest", "outside 0.85 to 1.15")
+    stats.show(head, rows)
 
 
 def token_table(made: World, nft: Nftables) -> None:
@@ -176,11 +188,8 @@ def measure(made: World) -> None:
     nft = Nftables(netns=made.server)
     nft.open()
     nft.set_guards((), plane.PORTS)
-    head = ("what", "rate", "family", "target", "delivered/configured")
-    down = accuracy("download", RATES, lambda rate: downloads(made, nft, rate))
-    stats.show(head, down)
-    up = accuracy("upload", RATES, lambda rate: uploads(made, model, nft, rate))
-    stats.show(head, up)
+    accuracy("download", lambda rate: downloads(made, nft, rate))
+    accuracy("upload", lambda rate: uploads(made, model, nft, rate))
     token_table(made, nft)
     nft.close(keep=False)
 
