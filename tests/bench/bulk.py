@@ -24,7 +24,7 @@ from excise.decide.plan import ChangeSet, Element
 from excise.enforce.nft import Nftables
 
 ROUNDS = {1_000: 5, 100_000: 3, 1_000_000: 1}
-FAIL2BAN_BANS, CROWDSEC_BANS = 200, 100_000
+FAIL2BAN_BANS, CROWDSEC_BANS = 200, 20_000
 #: a transaction that fails takes its turn like any other, and changes nothing
 PROBE = """
 import sys, threading, time

@@ -20,7 +20,7 @@ from excise.enforce.nft_wire import Message, Msg, parse
 
 TIMEOUT_S = 3600
 STARTED_WITHIN_S = 60.0
-HELD_WITHIN_S = 900.0
+HELD_WITHIN_S = 300.0
 COUNT = 20  # NFTA_SET_COUNT
 
 

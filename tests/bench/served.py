@@ -28,6 +28,7 @@ http {{
     client_body_temp_path {dir}/body; proxy_temp_path {dir}/proxy;
     fastcgi_temp_path {dir}/fcgi; uwsgi_temp_path {dir}/uwsgi; scgi_temp_path {dir}/scgi;
     access_log off; keepalive_requests 100000000; client_max_body_size 0;
+    client_body_buffer_size 4m; http2_body_preread_size 4m;
     server {{
         {listen}
         ssl_protocols TLSv1.2 TLSv1.3;
