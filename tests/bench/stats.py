@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
@@ -31,13 +32,21 @@ def ratios(one: Sequence[float], other: Sequence[float]) -> list[float]:
     return [a / b for a, b in zip(one, other, strict=True)]
 
 
-def interleaved(jobs: Mapping[str, Callable[[], T]], rounds: int) -> dict[str, list[T]]:
-    """Do all jobs in each round, in the reverse order every other round."""
+def interleaved(
+    jobs: Mapping[str, Callable[[], T]], rounds: int, within_s: float = float("inf")
+) -> dict[str, list[T]]:
+    """Do all jobs in each round, in the reverse order every other round.
+
+    No round begins after `within_s`.
+    """
     found: dict[str, list[T]] = {name: [] for name in jobs}
+    deadline = time.monotonic() + within_s
     for number in range(rounds):
         order = list(jobs) if number % 2 == 0 else list(reversed(jobs))
         for name in order:
             found[name].append(jobs[name]())
+        if time.monotonic() > deadline:
+            break
     return found
 
 
