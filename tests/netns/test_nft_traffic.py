@@ -177,10 +177,10 @@ def test_a_running_download_is_slowed_to_its_rate_by_address_and_by_network(net)
         assert 0.5 * RATE < slowed < 1.6 * RATE
     assert rate_over(clients[2], 1.0) > 10 * RATE
     held = list(net.nft.read())
-    counted = net.nft.counters(held)
+    counted = net.nft.counters(held).traffic
     assert {(e.measure, e.span) for e in held} == set(counted)
     assert all(traffic.packets > 0 for traffic in counted.values())
-    total = net.nft.totals()[Measure.EGRESS]
+    total = net.nft.totals().traffic[Measure.EGRESS]
     assert total.bytes >= sum(traffic.bytes for traffic in counted.values())
     assert net.nft.in_sync()  # counting is no change of the rules
 
