@@ -1,0 +1,389 @@
+"""The ipset backend: fills sets that the operator's iptables rules look into, and reads them back.
+
+There are no transactions: what is put in comes before what is taken out, and a set is replaced
+as a whole by filling another one and swapping the two, so nothing passes in between that should
+not. There is no generation either: the kernel's count of each set's entries is compared with
+ours.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from excise.decide.plan import TOLERANCE_S, ActiveSet, ChangeSet, Desired, Measure, Span
+from excise.decide.plan import gather as gathered
+from excise.decide.plan import merged
+from excise.enforce import ipset_layout as layout
+from excise.enforce import ipset_wire as wire
+from excise.enforce.base import Counters, Traffic
+from excise.enforce.ipset_ledger import Held, Ledger, Steps
+from excise.enforce.ipset_layout import ALLOW, GATE, PORTS, TEMPORARY, VERSIONS, SetSpec
+from excise.enforce.ipset_rules import MAXELEM
+from excise.enforce.ipset_socket import IpsetSocket
+from excise.enforce.ipset_wire import Command, Err, Header
+from excise.errors import DivergedError, EnforceError, ForeignTableError, UnsupportedError
+from excise.model.decision import Tier
+
+HASHSIZE = 1024
+#: changes up to here are asked for one by one afterwards, larger ones counted
+ASK_UP_TO = 500
+#: counting takes the kernel longer the more there is: at most this share of the time
+SHARE = 0.05
+
+
+class Ipset:
+    """An Enforcer on sets called excise…, which rules from `ipset_rules` refer to.
+
+    `tiers` say which sets are kept even when empty. `netns` names another network namespace,
+    `clock` gives epoch seconds.
+    """
+
+    name = "ipset"
+
+    def __init__(
+        self,
+        tiers: Sequence[Tier] = (),
+        *,
+        netns: str | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._standing = layout.standing(tiers)
+        self._netns = netns
+        self._clock = clock
+        self._lock = threading.RLock()
+        self._opened: IpsetSocket | None = None
+        self._ledger = Ledger()
+        self._allow: list[Span] = []
+        self._ports: list[int] = []
+        self._there: set[SetSpec] = set()
+        self._unreferenced: list[SetSpec] = []
+        self._look_at = 0.0
+
+    def open(self) -> None:
+        """Take over the sets of an earlier run, or make them. Opening again is fine."""
+        with self._lock:
+            self._shut()
+            self._opened = IpsetSocket(self._netns)
+            try:
+                oldest, newest = wire.read_protocol(self._socket.ask(wire.ask_protocol()))
+                if not oldest <= wire.PROTOCOL <= newest:
+                    raise UnsupportedError(
+                        f"this kernel's ipset speaks protocol {oldest} to {newest}, excise"
+                        f" {wire.PROTOCOL}: use enforcer: nftables"
+                    )
+                dumped = self._dump_all(self._headers())
+                self._allow = _spans(dumped)
+                self._ports = sorted(dumped.get(PORTS, {}))
+                self._rebuild(gathered(Ledger().elements_of(dumped)))
+            except EnforceError:
+                self._shut()
+                raise
+
+    def read(self) -> ActiveSet:
+        """Return what the kernel holds. Raises DivergedError for what only a rebuild puts right."""
+        with self._lock:
+            headers = self._headers()
+            dumped = self._dump_all(headers)
+            if any(spec not in headers for spec in self._there):
+                raise DivergedError("sets of excise are gone; they must be built anew")
+            if (_spans(dumped), sorted(dumped.get(PORTS, {}))) != (self._allow, self._ports):
+                raise DivergedError("the guard sets were changed; they must be built anew")
+            found = gathered(self._ledger.elements_of(dumped))
+            ledger = Ledger(found)
+            for spec, held in dumped.items():
+                ours = ledger.held(spec).keys()
+                if ours - held.keys() if spec in GATE.values() else _differs(spec, ours, held):
+                    raise DivergedError(f"set {spec.name} holds what excise never puts there")
+            self._ledger = ledger
+            return found
+
+    def apply(self, change: ChangeSet) -> None:
+        """Make a change and read it back. Raises DivergedError where the kernel disagrees."""
+        with self._lock:
+            if change.is_empty:
+                return
+            if not self._there:
+                raise DivergedError("the sets are gone; they must be built anew")
+            steps = self._ledger.change(change)
+            fresh = [spec for spec in steps.put if spec not in self._there]
+            self._socket.do([_create(spec, spec.name, len(steps.put[spec])) for spec in fresh])
+            self._there.update(fresh)
+            self._socket.do(self._commands(steps))
+            wrong = self._wrong(steps)
+            if wrong:
+                raise DivergedError(
+                    f"{wrong} of {len(steps)} changed entries did not take; the sets must be"
+                    " built anew"
+                )
+            if fresh:
+                self._look_at = 0.0  # no rule can refer to them yet: say so soon
+
+    def replace(self, wish: Desired) -> None:
+        """Fill new sets with `wish` and swap them with those that are there."""
+        with self._lock:
+            self._rebuild(wish)
+
+    def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
+        """Say what always passes and which ports are touched.
+
+        Raises ValueError for what is no CIDR or no port.
+        """
+        spans, numbers = merged(allow), sorted(set(ports))
+        if any(not 0 < port < 1 << 16 for port in numbers):
+            raise ValueError(f"not a port: {numbers}")
+        with self._lock:
+            if (spans, numbers) == (self._allow, self._ports):
+                return
+            old = _guards(self._allow, self._ports)
+            # noted first: should this fail, `replace` puts them in place
+            self._allow, self._ports = spans, numbers
+            new = _guards(spans, numbers)
+            put = {spec: {k: 0.0 for k in new[spec] if k not in old[spec]} for spec in new}
+            take = {spec: [k for k in old[spec] if k not in new[spec]] for spec in new}
+            self._socket.do(self._commands(Steps(put, take)))
+            if any(self._dump(spec).keys() != held.keys() for spec, held in new.items()):
+                raise DivergedError("the guard sets did not take; they must be built anew")
+
+    def in_sync(self) -> bool:
+        """Compare the kernel's counts with ours; not more often than that is cheap."""
+        with self._lock:
+            begun = time.monotonic()
+            if begun < self._look_at:
+                return True
+            agrees = self._agrees(self._headers())
+            took_s = time.monotonic() - begun
+            self._look_at = begun + took_s / SHARE if agrees else 0.0
+            return agrees
+
+    def unmet(self) -> str:
+        """Say that no rule refers to our sets, as far as they hold or may hold anything."""
+        with self._lock:
+            names = [spec.name for spec in self._unreferenced]
+        if not names:
+            return ""
+        more = f" and {len(names) - 3} more" if len(names) > 3 else ""
+        return (
+            "nothing is enforced until iptables refers to"
+            f" {', '.join(names[:3])}{more}: run 'excise doctor --iptables' for the rules"
+        )
+
+    def counters(self) -> Counters:
+        """Return what was taken away from each target but single dropped addresses."""
+        with self._lock:
+            found: dict[tuple[str, Measure], Traffic] = {}
+            for spec, shelf in self._ledger.shelves.items():
+                if not (spec.kind.counted and shelf.held and spec.measure):
+                    continue
+                spans = self._ledger.span_at(spec)
+                for entry in self._entries(spec):
+                    span = spans.get(entry.key) or layout.span_of(spec.version, entry.key)
+                    where = str(span), spec.measure
+                    seen = found.get(where, Traffic(0, 0))
+                    found[where] = Traffic(seen.packets + entry.packets, seen.bytes + entry.bytes)
+            return found
+
+    def lift_all(self) -> None:
+        """Empty all our sets, and remove those that no rule refers to."""
+        with self._lock:
+            names = [header.name for header in self._list() if _is_ours(header.name)]
+            self._each([wire.flush(name) for name in names], {0, 2})
+            self._each([wire.destroy(name) for name in names], {0, 2, Err.BUSY})
+            self._ledger, self._there, self._unreferenced = Ledger(), set(), []
+
+    def close(self, *, keep: bool) -> None:
+        """End; with `keep` the sets stay until their entries' deadlines."""
+        with self._lock:
+            if self._opened is None:
+                return
+            try:
+                if not keep:
+                    self.lift_all()
+            finally:
+                self._shut()
+
+    def _shut(self) -> None:
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    @property
+    def _socket(self) -> IpsetSocket:
+        if self._opened is None:
+            raise EnforceError("the ipset backend is not open: call open() first")
+        return self._opened
+
+    def _rebuild(self, wish: Desired) -> None:
+        """Fill what is new under other names, then swap all at once, then clear away."""
+        ledger = Ledger(wish)
+        content: dict[SetSpec, Held] = {spec: {} for spec in self._standing}
+        content |= {spec: shelf.held for spec, shelf in ledger.shelves.items()}
+        content |= _guards(self._allow, self._ports)
+        headers = self._headers()
+        self._each([wire.destroy(spec.name + TEMPORARY) for spec in content], {0, 2})
+        swapped: list[SetSpec] = []
+        for spec in {**content, **headers}:
+            held, header = content.get(spec, {}), headers.get(spec)
+            if header and not held and not header.entries and header.kind == spec.kind:
+                continue
+            name = spec.name + TEMPORARY if header else spec.name
+            self._socket.do([_create(spec, name, len(held))])
+            self._fill(spec, name, held)
+            if header:
+                swapped.append(spec)
+        self._socket.do([wire.swap(s.name + TEMPORARY, s.name) for s in swapped])
+        idle = [s for s in headers if s not in content]
+        self._socket.do([wire.destroy(s.name + TEMPORARY) for s in swapped])
+        self._each([wire.destroy(s.name) for s in idle], {0, Err.BUSY})
+        self._ledger, self._there = ledger, set(content)
+        self._look_at = 0.0
+        if not self._agrees(self._headers()):
+            raise DivergedError("the sets were changed while they were built; once more")
+
+    def _fill(self, spec: SetSpec, name: str, held: Held) -> None:
+        left = self._left(held) if spec.kind.timed else dict.fromkeys(held, 0)
+        for command in wire.add(name, spec.kind, left):
+            self._socket.do([command])
+
+    def _left(self, held: Mapping[int, float]) -> dict[int, int]:
+        """Return whole seconds left; what has passed meanwhile ends as soon as may be."""
+        now, most = self._clock(), wire.MOST_S
+        # the kernel's zero would be for good
+        return {k: min(max(round(until - now), 1), most) for k, until in held.items()}
+
+    def _commands(self, steps: Steps) -> list[Command]:
+        """Return the messages of a change; networks are let through the gate first."""
+        found: list[Command] = []
+        for spec in sorted(steps.put, key=lambda s: (s not in GATE.values(), s.name)):
+            held = steps.put[spec]
+            left = self._left(held) if spec.kind.timed else dict.fromkeys(held, 0)
+            found += wire.add(spec.name, spec.kind, left)
+        for spec, keys in steps.take.items():
+            found += wire.delete(spec.name, spec.kind, keys)
+        return found
+
+    def _wrong(self, steps: Steps) -> int:
+        """Return how many entries are not as they were made."""
+        if len(steps) > ASK_UP_TO:
+            return 0 if self._agrees(self._headers()) else len(steps)
+        now = self._clock() + TOLERANCE_S
+        there = [
+            wire.test(spec.name, spec.kind, key)
+            for spec, held in steps.put.items()
+            for key, until in held.items()
+            if until > now
+        ]
+        gone = [
+            wire.test(spec.name, spec.kind, key)
+            for spec, keys in steps.take.items()
+            for key in keys
+            # in a set of networks a single address is looked for in all of them
+            if spec.kind.typename == "hash:ip" or key & 0xFF != wire.BITS[spec.version]
+        ]
+        missing = sum(code != 0 for _command, code in self._socket.try_each(there))
+        return missing + sum(code == 0 for _command, code in self._socket.try_each(gone))
+
+    def _agrees(self, headers: Mapping[SetSpec, Header]) -> bool:
+        """Whether all sets are there with as many entries as they must have."""
+        now = self._clock()
+        sizes = {PORTS: len(self._ports)}
+        for version, spec in ALLOW.items():
+            sizes[spec] = sum(
+                len(list(layout.cidrs(s))) for s in self._allow if s.version == version
+            )
+        for spec in self._there:
+            header, shelf = headers.get(spec), self._ledger.shelves.get(spec)
+            least = most = sizes.get(spec, 0)
+            if shelf:
+                least, most = shelf.bounds(now)
+            if header is None or not least <= header.entries <= most:
+                return False
+        self._unreferenced = sorted(_idle_sets(self._there, headers), key=lambda s: s.name)
+        return True
+
+    def _list(self) -> Iterator[Header]:
+        for reply in self._socket.dump(wire.list_headers()):
+            header = wire.read_header(reply)
+            if header:
+                yield header
+
+    def _headers(self) -> dict[SetSpec, Header]:
+        """Return our sets' headers. Raises ForeignTableError for a name with another type."""
+        found = {}
+        for header in self._list():
+            spec = layout.parse_name(header.name)
+            if spec is None:
+                continue
+            have, want = header.kind, spec.kind
+            if (have.typename, have.version) != (want.typename, want.version):
+                raise ForeignTableError(
+                    f"ipset '{header.name}' is a {have.typename}, not made by this daemon; look"
+                    f" at it with 'ipset list {header.name}', then rename or destroy it"
+                )
+            found[spec] = header
+        return found
+
+    def _entries(self, spec: SetSpec) -> Iterator[wire.Entry]:
+        for reply in self._socket.dump(wire.list_entries(spec.name)):
+            yield from wire.read_entries(reply)
+
+    def _dump(self, spec: SetSpec) -> Held:
+        """Return a set's keys and deadlines, which are those of the middle of the dump."""
+        begun = self._clock()
+        left: dict[int, int | None] = {}
+        for reply in self._socket.dump(wire.list_entries(spec.name)):
+            left |= wire.read_left(reply)
+        # the kernel rounds down
+        now = (begun + self._clock()) / 2 + 0.5
+        most = float(wire.MOST_S)
+        return {key: now + (most if left_s is None else left_s) for key, left_s in left.items()}
+
+    def _dump_all(self, headers: Mapping[SetSpec, Header]) -> dict[SetSpec, Held]:
+        return {spec: self._dump(spec) if h.entries else {} for spec, h in headers.items()}
+
+    def _each(self, commands: Sequence[Command], fine: Iterable[int]) -> None:
+        """Do each; answers other than the `fine` ones are raised."""
+        for command, code in self._socket.try_each(commands):
+            if code not in fine:
+                self._socket.do([command])
+
+
+def _create(spec: SetSpec, name: str, entries: int) -> Command:
+    """Return what makes a set with room for twice as many, which need not grow while filled."""
+    room = max(MAXELEM, 1 << (2 * entries).bit_length())
+    return wire.create(name, spec.kind, room, max(HASHSIZE, 1 << entries.bit_length()))
+
+
+def _is_ours(name: str) -> bool:
+    return layout.parse_name(name.removesuffix(TEMPORARY)) is not None
+
+
+def _guards(allow: Sequence[Span], ports: Sequence[int]) -> dict[SetSpec, Held]:
+    """Return what the guard sets hold."""
+    content: dict[SetSpec, Held] = {PORTS: dict.fromkeys(ports, 0.0)}
+    for version, spec in ALLOW.items():
+        spans = [span for span in allow if span.version == version]
+        content[spec] = {key: 0.0 for span in spans for key in layout.cidrs(span)}
+    return content
+
+
+def _spans(dumped: Mapping[SetSpec, Held]) -> list[Span]:
+    """Return what the allow sets hold, in order, without seams."""
+    return merged(
+        str(layout.span_of(version, key))
+        for version in VERSIONS
+        for key in dumped.get(ALLOW[version], {})
+    )
+
+
+def _differs(spec: SetSpec, ours: Iterable[int], held: Held) -> bool:
+    return spec not in {PORTS, *ALLOW.values()} and ours != held.keys()
+
+
+def _idle_sets(there: Iterable[SetSpec], headers: Mapping[SetSpec, Header]) -> Iterator[SetSpec]:
+    """Yield sets that no rule refers to; of IPv6 once there is something to enforce."""
+    busy = {s.version for s, h in headers.items() if h.entries and s.role != "allow"} | {4}
+    for spec in there:
+        if headers[spec].references == 0 and (spec.version or 4) in busy:
+            yield spec
