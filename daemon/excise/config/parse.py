@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
@@ -79,6 +80,9 @@ LIMITS: dict[str, tuple[float, float]] = {
     "min_prefix_v4": (8, 32),
     "min_prefix_v6": (16, 64),
 }
+#: bytes/s that iptables' hashlimit keeps: its bucket holds a second's worth, so a packet longer
+#: than that would pay for that alone; far above, its own rounding (2^32 / (rate / 16)) shows
+HASHLIMIT = (2 << 10, 1 << 30)
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -91,6 +95,7 @@ def parse_config(document: Document, path: Path | None = None) -> tuple[Config, 
 
 def _config(fields: Fields, path: Path | None) -> Config:
     blank = Config()
+    backend = fields.get("enforcer", choice(Backend), blank.enforcer)
     return Config(
         posture=fields.get("posture", choice(Posture), blank.posture),
         inputs=fields.get("inputs", _inputs, blank.inputs),
@@ -98,8 +103,8 @@ def _config(fields: Fields, path: Path | None) -> Config:
         never_block=fields.get("never_block", each(network), ()),
         rules=fields.get("rules", each(_path), blank.rules),
         ports=fields.get("ports", _ports, blank.ports),
-        enforcer=fields.get("enforcer", _backend, blank.enforcer),
-        tiers=fields.get("tiers", _tiers, blank.tiers),
+        enforcer=backend,
+        tiers=fields.get("tiers", partial(_tiers, backend), blank.tiers),
         state=fields.get("state", _path, blank.state),
         api=fields.get("api", _api, blank.api),
         policy=fields.get("policy", _policy, blank.policy),
@@ -110,13 +115,6 @@ def _config(fields: Fields, path: Path | None) -> Config:
         nft=fields.get("nft", _nft, blank.nft),
         path=path,
     )
-
-
-def _backend(node: Node) -> Backend:
-    backend = choice(Backend)(node)
-    if backend is Backend.IPSET:
-        raise node.error("ipset is not supported in this version", "use nftables, or dry-run")
-    return backend
 
 
 def _inputs(node: Node) -> tuple[InputConfig, ...]:
@@ -174,10 +172,10 @@ def _ports(node: Node) -> tuple[int, ...]:
     return tuple(dict.fromkeys(ports))
 
 
-def _tiers(node: Node) -> tuple[Tier, ...]:
+def _tiers(backend: Backend, node: Node) -> tuple[Tier, ...]:
     if not isinstance(node.value, dict) or not node.value:
         raise node.error("must be a mapping of at least one tier", "like slow: {egress: 50 KiB/s}")
-    tiers = tuple(_tier(name, node.child(name, value)) for name, value in node.value.items())
+    tiers = tuple(_tier(backend, name, node.child(name, v)) for name, v in node.value.items())
     for mild, strict in pairwise(tiers):
         if _milder(strict, mild):
             message = f"go from the mildest on, but {strict.name} allows more than {mild.name}"
@@ -185,17 +183,27 @@ def _tiers(node: Node) -> tuple[Tier, ...]:
     return tiers
 
 
-def _tier(name: str, node: Node) -> Tier:
+def _kept_by_iptables(node: Node) -> int:
+    rate = byte_rate(node)
+    least, most = HASHLIMIT
+    if not least <= rate <= most:
+        hint = f"from {least >> 10} KiB/s to {most >> 30} GiB/s, or use enforcer: nftables"
+        raise node.error(f"of {rate} B/s cannot be kept by iptables", hint)
+    return rate
+
+
+def _tier(backend: Backend, name: str, node: Node) -> Tier:
     fields = Fields(node, TIER_KEYS)
     if not _TIER_NAME.fullmatch(name):
         hint = "lower case letters, digits and -, at most 16"
         node.problems.append(InvalidError(f"tier name {name!r} is wrong", node.key_mark, hint))
     if not any(key in fields for key in TIER_KEYS):
         node.problems.append(node.error("limits nothing", f"give one of {', '.join(TIER_KEYS)}"))
+    bytes_s = _kept_by_iptables if backend is Backend.IPSET else byte_rate
     return Tier(
         name,
-        egress_bytes_s=fields.get("egress", byte_rate, None),
-        ingress_bytes_s=fields.get("ingress", byte_rate, None),
+        egress_bytes_s=fields.get("egress", bytes_s, None),
+        ingress_bytes_s=fields.get("ingress", bytes_s, None),
         new_connections_per_min=fields.get("new_connections", per_minute, None),
     )
 

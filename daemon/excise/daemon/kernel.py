@@ -6,8 +6,9 @@ from excise.config import Backend, Config
 from excise.daemon.converge import Converger
 from excise.enforce.base import Enforcer
 from excise.enforce.dryrun import DryRun
+from excise.enforce.ipset import Ipset
 from excise.enforce.nft import Nftables
-from excise.errors import ConfigError, EnforceError, ForeignTableError, PrivilegeError
+from excise.errors import EnforceError, ForeignTableError, PrivilegeError
 from excise.log import Log
 
 
@@ -19,10 +20,7 @@ def make_enforcer(config: Config) -> Enforcer:
         case Backend.NFTABLES:
             return Nftables(owner=config.nft.owner)
         case Backend.IPSET:
-            raise ConfigError(
-                "enforcer: ipset is not supported in this version",
-                hint="use nftables, or dry-run",
-            )
+            return Ipset(config.tiers)
 
 
 def take_hold(

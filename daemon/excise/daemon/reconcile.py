@@ -42,6 +42,7 @@ class Reconciler:
     problem: str = ""
     in_sync: bool = True
     outcome: Outcome = NOTHING
+    unmet: str = ""
     _wanted: int = 1
     _tried: int = 0
     _kicked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -97,7 +98,7 @@ class Reconciler:
             changes=self.changes,
             repairs=self.repairs,
             failures=self.failures,
-            problem=self.problem,
+            problem=self.problem or self.unmet,
             lapsed=self.outcome.lapsed,
         )
 
@@ -122,6 +123,7 @@ class Reconciler:
             self._failed(error)
             return True
         self.in_sync = not drifted
+        self._note_unmet()
         return drifted
 
     def _failed(self, error: EnforceError) -> None:
@@ -143,3 +145,13 @@ class Reconciler:
             self.on_alarm("enforce-repaired", "the kernel's set was changed by others; put right")
         if outcome.changes:
             self.log.info("enforce.applied", changes=outcome.changes, entries=outcome.entries)
+        self._note_unmet()
+
+    def _note_unmet(self) -> None:
+        """Call a person when something only a person can do begins to be lacking."""
+        unmet = self.converger.unmet
+        if unmet and not self.unmet:
+            self.on_alarm("enforce-idle", unmet)
+        if self.unmet and not unmet:
+            self.on_alarm("enforce-met", "what is in the kernel's sets is enforced now")
+        self.unmet = unmet

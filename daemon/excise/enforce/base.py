@@ -57,6 +57,10 @@ class Enforcer(Protocol):
         """Whether the kernel still holds what we put there; cheap enough for a poll."""
         ...
 
+    def unmet(self) -> str:
+        """Say what a person must do before this bites; empty where nothing. Asks no kernel."""
+        ...
+
     def counters(self) -> Counters:
         """Return what was taken away, by target and measure, where the backend counts it."""
         ...

@@ -49,6 +49,10 @@ class DryRun:
         """Nobody else can change it."""
         return True
 
+    def unmet(self) -> str:
+        """Nothing: there is nothing to bite."""
+        return ""
+
     def counters(self) -> Counters:
         """No packet is seen."""
         return {}

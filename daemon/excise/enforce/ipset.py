@@ -10,20 +10,20 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from excise.decide.plan import TOLERANCE_S, ActiveSet, ChangeSet, Desired, Measure, Span
+from excise.decide.plan import TOLERANCE_S, ActiveSet, ChangeSet, Desired, Measure, Span, merged
 from excise.decide.plan import gather as gathered
-from excise.decide.plan import merged
 from excise.enforce import ipset_layout as layout
 from excise.enforce import ipset_wire as wire
 from excise.enforce.base import Counters, Traffic
-from excise.enforce.ipset_ledger import Held, Ledger, Steps
 from excise.enforce.ipset_layout import ALLOW, GATE, PORTS, TEMPORARY, VERSIONS, SetSpec
+from excise.enforce.ipset_ledger import Held, Ledger, Steps
+from excise.enforce.ipset_reader import IpsetReader, unreferenced
 from excise.enforce.ipset_rules import MAXELEM
-from excise.enforce.ipset_socket import IpsetSocket
+from excise.enforce.ipset_socket import IpsetSocket, error_for
 from excise.enforce.ipset_wire import Command, Err, Header
-from excise.errors import DivergedError, EnforceError, ForeignTableError, UnsupportedError
+from excise.errors import DivergedError, EnforceError, UnsupportedError
 from excise.model.decision import Tier
 
 HASHSIZE = 1024
@@ -73,7 +73,7 @@ class Ipset:
                         f"this kernel's ipset speaks protocol {oldest} to {newest}, excise"
                         f" {wire.PROTOCOL}: use enforcer: nftables"
                     )
-                dumped = self._dump_all(self._headers())
+                dumped = self._reader.dump_all(self._reader.headers())
                 self._allow = _spans(dumped)
                 self._ports = sorted(dumped.get(PORTS, {}))
                 self._rebuild(gathered(Ledger().elements_of(dumped)))
@@ -84,8 +84,8 @@ class Ipset:
     def read(self) -> ActiveSet:
         """Return what the kernel holds. Raises DivergedError for what only a rebuild puts right."""
         with self._lock:
-            headers = self._headers()
-            dumped = self._dump_all(headers)
+            headers = self._reader.headers()
+            dumped = self._reader.dump_all(headers)
             if any(spec not in headers for spec in self._there):
                 raise DivergedError("sets of excise are gone; they must be built anew")
             if (_spans(dumped), sorted(dumped.get(PORTS, {}))) != (self._allow, self._ports):
@@ -143,7 +143,7 @@ class Ipset:
             put = {spec: {k: 0.0 for k in new[spec] if k not in old[spec]} for spec in new}
             take = {spec: [k for k in old[spec] if k not in new[spec]] for spec in new}
             self._socket.do(self._commands(Steps(put, take)))
-            if any(self._dump(spec).keys() != held.keys() for spec, held in new.items()):
+            if any(self._reader.dump(spec).keys() != held.keys() for spec, held in new.items()):
                 raise DivergedError("the guard sets did not take; they must be built anew")
 
     def in_sync(self) -> bool:
@@ -152,7 +152,7 @@ class Ipset:
             begun = time.monotonic()
             if begun < self._look_at:
                 return True
-            agrees = self._agrees(self._headers())
+            agrees = self._agrees(self._reader.headers())
             took_s = time.monotonic() - begun
             self._look_at = begun + took_s / SHARE if agrees else 0.0
             return agrees
@@ -177,7 +177,7 @@ class Ipset:
                 if not (spec.kind.counted and shelf.held and spec.measure):
                     continue
                 spans = self._ledger.span_at(spec)
-                for entry in self._entries(spec):
+                for entry in self._reader.entries(spec):
                     span = spans.get(entry.key) or layout.span_of(spec.version, entry.key)
                     where = str(span), spec.measure
                     seen = found.get(where, Traffic(0, 0))
@@ -187,7 +187,7 @@ class Ipset:
     def lift_all(self) -> None:
         """Empty all our sets, and remove those that no rule refers to."""
         with self._lock:
-            names = [header.name for header in self._list() if _is_ours(header.name)]
+            names = self._reader.names()
             self._each([wire.flush(name) for name in names], {0, 2})
             self._each([wire.destroy(name) for name in names], {0, 2, Err.BUSY})
             self._ledger, self._there, self._unreferenced = Ledger(), set(), []
@@ -214,13 +214,17 @@ class Ipset:
             raise EnforceError("the ipset backend is not open: call open() first")
         return self._opened
 
+    @property
+    def _reader(self) -> IpsetReader:
+        return IpsetReader(self._socket, self._clock)
+
     def _rebuild(self, wish: Desired) -> None:
         """Fill what is new under other names, then swap all at once, then clear away."""
         ledger = Ledger(wish)
         content: dict[SetSpec, Held] = {spec: {} for spec in self._standing}
         content |= {spec: shelf.held for spec, shelf in ledger.shelves.items()}
         content |= _guards(self._allow, self._ports)
-        headers = self._headers()
+        headers = self._reader.headers()
         self._each([wire.destroy(spec.name + TEMPORARY) for spec in content], {0, 2})
         swapped: list[SetSpec] = []
         for spec in {**content, **headers}:
@@ -238,7 +242,7 @@ class Ipset:
         self._each([wire.destroy(s.name) for s in idle], {0, Err.BUSY})
         self._ledger, self._there = ledger, set(content)
         self._look_at = 0.0
-        if not self._agrees(self._headers()):
+        if not self._agrees(self._reader.headers()):
             raise DivergedError("the sets were changed while they were built; once more")
 
     def _fill(self, spec: SetSpec, name: str, held: Held) -> None:
@@ -266,7 +270,7 @@ class Ipset:
     def _wrong(self, steps: Steps) -> int:
         """Return how many entries are not as they were made."""
         if len(steps) > ASK_UP_TO:
-            return 0 if self._agrees(self._headers()) else len(steps)
+            return 0 if self._agrees(self._reader.headers()) else len(steps)
         now = self._clock() + TOLERANCE_S
         there = [
             wire.test(spec.name, spec.kind, key)
@@ -299,64 +303,20 @@ class Ipset:
                 least, most = shelf.bounds(now)
             if header is None or not least <= header.entries <= most:
                 return False
-        self._unreferenced = sorted(_idle_sets(self._there, headers), key=lambda s: s.name)
+        self._unreferenced = unreferenced(self._there, headers)
         return True
-
-    def _list(self) -> Iterator[Header]:
-        for reply in self._socket.dump(wire.list_headers()):
-            header = wire.read_header(reply)
-            if header:
-                yield header
-
-    def _headers(self) -> dict[SetSpec, Header]:
-        """Return our sets' headers. Raises ForeignTableError for a name with another type."""
-        found = {}
-        for header in self._list():
-            spec = layout.parse_name(header.name)
-            if spec is None:
-                continue
-            have, want = header.kind, spec.kind
-            if (have.typename, have.version) != (want.typename, want.version):
-                raise ForeignTableError(
-                    f"ipset '{header.name}' is a {have.typename}, not made by this daemon; look"
-                    f" at it with 'ipset list {header.name}', then rename or destroy it"
-                )
-            found[spec] = header
-        return found
-
-    def _entries(self, spec: SetSpec) -> Iterator[wire.Entry]:
-        for reply in self._socket.dump(wire.list_entries(spec.name)):
-            yield from wire.read_entries(reply)
-
-    def _dump(self, spec: SetSpec) -> Held:
-        """Return a set's keys and deadlines, which are those of the middle of the dump."""
-        begun = self._clock()
-        left: dict[int, int | None] = {}
-        for reply in self._socket.dump(wire.list_entries(spec.name)):
-            left |= wire.read_left(reply)
-        # the kernel rounds down
-        now = (begun + self._clock()) / 2 + 0.5
-        most = float(wire.MOST_S)
-        return {key: now + (most if left_s is None else left_s) for key, left_s in left.items()}
-
-    def _dump_all(self, headers: Mapping[SetSpec, Header]) -> dict[SetSpec, Held]:
-        return {spec: self._dump(spec) if h.entries else {} for spec, h in headers.items()}
 
     def _each(self, commands: Sequence[Command], fine: Iterable[int]) -> None:
         """Do each; answers other than the `fine` ones are raised."""
         for command, code in self._socket.try_each(commands):
             if code not in fine:
-                self._socket.do([command])
+                raise error_for(code, command.cmd)
 
 
 def _create(spec: SetSpec, name: str, entries: int) -> Command:
     """Return what makes a set with room for twice as many, which need not grow while filled."""
     room = max(MAXELEM, 1 << (2 * entries).bit_length())
     return wire.create(name, spec.kind, room, max(HASHSIZE, 1 << entries.bit_length()))
-
-
-def _is_ours(name: str) -> bool:
-    return layout.parse_name(name.removesuffix(TEMPORARY)) is not None
 
 
 def _guards(allow: Sequence[Span], ports: Sequence[int]) -> dict[SetSpec, Held]:
@@ -379,11 +339,3 @@ def _spans(dumped: Mapping[SetSpec, Held]) -> list[Span]:
 
 def _differs(spec: SetSpec, ours: Iterable[int], held: Held) -> bool:
     return spec not in {PORTS, *ALLOW.values()} and ours != held.keys()
-
-
-def _idle_sets(there: Iterable[SetSpec], headers: Mapping[SetSpec, Header]) -> Iterator[SetSpec]:
-    """Yield sets that no rule refers to; of IPv6 once there is something to enforce."""
-    busy = {s.version for s, h in headers.items() if h.entries and s.role != "allow"} | {4}
-    for spec in there:
-        if headers[spec].references == 0 and (spec.version or 4) in busy:
-            yield spec

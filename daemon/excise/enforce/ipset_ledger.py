@@ -103,17 +103,15 @@ class Ledger:
         take: dict[SetSpec, set[int]] = {}
         for e in change.removals:
             spec = spec_of(e.measure, e.span, e.rate)
-            keys = self._spans.get(spec, {}).pop(e.span, None) or keys_of(e.span)
-            take.setdefault(spec, set()).update(keys)
+            self._spans.get(spec, {}).pop(e.span, None)
+            take.setdefault(spec, set()).update(keys_of(e.span))
         for e in change.additions:
             spec = self._enter(e, put)
-            gone = take.get(spec)
-            if gone:
-                gone.difference_update(put[spec])
+            take.get(spec, set()).difference_update(keys_of(e.span))
         self._put(put)
-        for spec, keys in take.items():
+        for spec, gone in take.items():
             shelf = self.shelves.setdefault(spec, Shelf())
-            for key in keys:
+            for key in gone:
                 shelf.take(key)
         for version, gate in GATE.items():
             idle = self._idle(version, [s for s in take if s.version == version], take)
@@ -124,9 +122,10 @@ class Ledger:
     def _put(self, put: Mapping[SetSpec, Held]) -> None:
         for spec, keys in put.items():
             shelf = self.shelves.setdefault(spec, Shelf())
+            if spec == GATE.get(spec.version):
+                for key, until in keys.items():
+                    keys[key] = max(until, shelf.held.get(key, until))
             for key, until in keys.items():
-                if spec == GATE.get(spec.version):
-                    keys[key] = until = max(until, shelf.held.get(key, until))
                 shelf.put(key, until)
 
     def _idle(

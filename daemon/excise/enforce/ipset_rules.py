@@ -17,7 +17,6 @@ from excise.enforce.ipset_layout import (
     ALLOW,
     GATE,
     PORTS,
-    VERSIONS,
     SetSpec,
     rates_of,
     standing,
@@ -25,11 +24,6 @@ from excise.enforce.ipset_layout import (
 )
 from excise.model.decision import Tier
 
-#: hashlimit's bucket of bytes holds a second's worth; a longer packet would pay for that alone
-LEAST_BYTES_S = 2048
-#: above, hashlimit's own rounding (2^32 / (rate / 16)) is off by more than a percent
-MOST_BYTES_S = 1 << 30
-MOST_PER_HOUR = 10_000 * 3600
 BURST_CONNECTIONS = 5
 MAXELEM = 262_144
 #: buckets of a rule at most; without room hashlimit drops
@@ -49,20 +43,6 @@ CHAINS = {
     "mangle": ("excise-out",),
 }
 TOOLS = {4: "iptables", 6: "ip6tables"}
-
-
-def problems(tiers: Sequence[Tier]) -> Iterator[tuple[str, str]]:
-    """Yield (what, advice) for limits that iptables cannot keep."""
-    least, most = f"{LEAST_BYTES_S // 1024} KiB/s", f"{MOST_BYTES_S >> 30} GiB/s"
-    for tier in tiers:
-        for name, rate in (("egress", tier.egress_bytes_s), ("ingress", tier.ingress_bytes_s)):
-            if rate is not None and not LEAST_BYTES_S <= rate <= MOST_BYTES_S:
-                text = f"tier {tier.name}: {name} of {rate} B/s cannot be kept by iptables"
-                yield text, f"with enforcer: ipset from {least} to {most}"
-        per_min = tier.new_connections_per_min
-        if per_min is not None and not 1 <= round(per_min * 60) <= MOST_PER_HOUR:
-            text = f"tier {tier.name}: new_connections of {per_min:g}/min cannot be kept"
-            yield text, "with enforcer: ipset from 1/h to 10000/s"
 
 
 def setup(tiers: Sequence[Tier]) -> str:
@@ -92,10 +72,9 @@ def undo() -> str:
         for table, hook, chain in JUMPS:
             command = f"{tool} -w -t {table} -D {hook} -j {chain} 2>/dev/null"
             lines.append(f"while {command}; do :; done")
+        ours = [(table, chain) for table, chains in CHAINS.items() for chain in chains]
         for action in ("-F", "-X"):
-            for table, chains in CHAINS.items():
-                for chain in chains:
-                    lines.append(f"{tool} -w -t {table} {action} {chain} 2>/dev/null || :")
+            lines += [f"{tool} -w -t {t} {action} {chain} 2>/dev/null || :" for t, chain in ours]
     names = "^excise(-ports$|[46]-)"
     lines.append(f"ipset list -n | grep -E '{names}' | while read -r s; do ipset destroy $s; done")
     return "\n".join([*lines, ""])

@@ -33,9 +33,47 @@ DATAGRAM_BYTES = 1 << 17
 PIPELINED = 64
 #: bytes sent at once: below the smallest usual send buffer
 SEND_BYTES = 128 * 1024
-DIVERGED = {errno.ENOENT, errno.EEXIST, errno.ENOBUFS, Err.EXIST}
-#: a kernel without the subsystem answers EINVAL to its messages
-UNSUPPORTED = {errno.EOPNOTSUPP, errno.EINVAL, Err.PROTOCOL, Err.FIND_TYPE}
+#: codes, the error that they mean, and what to do next
+MEANING: tuple[tuple[set[int], tuple[type[EnforceError], str]], ...] = (
+    (
+        {errno.EPERM},
+        (
+            PrivilegeError,
+            (
+                "this takes CAP_NET_ADMIN: run as root, or give the unit"
+                " AmbientCapabilities=CAP_NET_ADMIN, or set posture: observe or enforcer: dry-run"
+            ),
+        ),
+    ),
+    ({Err.HASH_FULL}, (DivergedError, "the sets must be built anew, with more room")),
+    (
+        {errno.ENOENT, errno.EEXIST, errno.ENOBUFS, Err.EXIST},
+        (DivergedError, "the sets must be built anew"),
+    ),
+    (
+        {Err.TYPE_MISMATCH},
+        (
+            ForeignTableError,
+            (
+                "a set of our name (excise…) was not made by this daemon: look at it with"
+                " 'ipset list -t', then rename or destroy it"
+            ),
+        ),
+    ),
+    (
+        # a kernel without the subsystem answers EINVAL to its messages
+        {errno.EOPNOTSUPP, errno.EINVAL, Err.PROTOCOL, Err.FIND_TYPE},
+        (
+            UnsupportedError,
+            (
+                "this kernel lacks ipset or one of the types hash:ip, hash:net and bitmap:port:"
+                " load them (modprobe -a ip_set_hash_ip ip_set_hash_net ip_set_bitmap_port xt_set),"
+                " or use enforcer: nftables"
+            ),
+        ),
+    ),
+    ({Err.MAX_SETS}, (EnforceError, "destroy sets that nobody uses: see 'ipset list -t'")),
+)
 WORDS = {
     Err.PROTOCOL: "protocol not understood",
     Err.FIND_TYPE: "set type not known",
@@ -163,27 +201,7 @@ def error_for(code: int, cmd: Cmd | None) -> EnforceError:
     """Return the error for an errno that a command was answered with."""
     doing = f" ({cmd.name})" if cmd else ""
     known = next((words for err, words in WORDS.items() if err == code), None)
-    said = f"ipset: {known or os.strerror(code)}{doing}"
-    if code == errno.EPERM:
-        return PrivilegeError(
-            f"{said}; this takes CAP_NET_ADMIN: run as root, or give the unit"
-            " AmbientCapabilities=CAP_NET_ADMIN, or set posture: observe or enforcer: dry-run"
-        )
-    if code == Err.HASH_FULL:
-        return DivergedError(f"{said}; the sets must be built anew, with more room")
-    if code in DIVERGED:
-        return DivergedError(f"{said}; the sets must be built anew")
-    if code == Err.TYPE_MISMATCH:
-        return ForeignTableError(
-            f"{said}; a set of our name (excise…) was not made by this daemon: look at it with"
-            " 'ipset list -t', then rename or destroy it"
-        )
-    if code in UNSUPPORTED:
-        return UnsupportedError(
-            f"{said}; this kernel lacks ipset or one of the types hash:ip, hash:net and"
-            " bitmap:port: load them (modprobe ip_set_hash_ip ip_set_hash_net"
-            " ip_set_bitmap_port xt_set), or use enforcer: nftables"
-        )
-    if code == Err.MAX_SETS:
-        return EnforceError(f"{said}; destroy sets that nobody uses: see 'ipset list -t'")
-    return EnforceError(f"{said}; see the kernel's log")
+    kind, advice = next(
+        (told for codes, told in MEANING if code in codes), (EnforceError, "see the kernel's log")
+    )
+    return kind(f"ipset: {known or os.strerror(code)}{doing}; {advice}")

@@ -145,6 +145,10 @@ class Nftables:
             self._generation = generation
             return True
 
+    def unmet(self) -> str:
+        """Nothing: the rules are made with the sets."""
+        return ""
+
     def counters(self) -> Counters:
         """Return what was taken away from each target but single dropped addresses."""
         with self._lock:

@@ -11,6 +11,7 @@ class FakeConverger:
     """Says how a round went; notes what it was asked for."""
 
     backend = "fake"
+    unmet = ""
 
     def __init__(self):
         self.wishes = []
