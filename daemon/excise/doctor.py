@@ -10,16 +10,19 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from excise.config import Backend, Config, InputConfig, read_config, rule_directories
+from excise.enforce.ipset_layout import standing
+from excise.enforce.ipset_reader import Headers, read_headers, unreferenced
 from excise.enforce.nft_layout import MARK, TABLE
 from excise.enforce.nft_socket import NftSocket
 from excise.enforce.nft_wire import Message, Msg, parse
 from excise.errors import ConfigError, EnforceError
+from excise.model.decision import Tier
 from excise.rulecheck import load_rules
 
 #: several expressions in a set's element (NFTA_SET_ELEM_EXPRESSIONS): limit and counter
@@ -70,8 +73,13 @@ Tables = Callable[[], list[Held]]
 Daemon = Callable[[], list[str]]
 
 
-def examine(path: Path | None, tables: Tables) -> Iterator[Check]:
-    """Yield every check that needs no running daemon; `path` is the configuration file."""
+def examine(
+    path: Path | None, tables: Tables, sets: Callable[[], Headers] = read_headers
+) -> Iterator[Check]:
+    """Yield every check that needs no running daemon; `path` is the configuration file.
+
+    `sets` lists our ipsets, or raises EnforceError; asked where the configuration uses them.
+    """
     config, errors = read_config(path)
     yield check_config(config, errors)
     yield check_rules(config)
@@ -80,6 +88,8 @@ def examine(path: Path | None, tables: Tables) -> Iterator[Check]:
     yield check_kernel(platform.release(), persist=config.nft.owner)
     yield check_clock(time.time(), Path(__file__).stat().st_mtime, CLOCK_SYNCHRONISED.exists())
     yield from check_tables(config.enforcer, tables)
+    if config.enforcer is Backend.IPSET:
+        yield from check_sets(config.tiers, sets)
 
 
 def check_config(config: Config, errors: list[ConfigError]) -> Check:
@@ -178,6 +188,29 @@ def check_tables(backend: Backend, tables: Tables) -> Iterator[Check]:
         yield Check("other firewalls", State.OK, text)
     else:
         yield Check("other firewalls", State.OK, "none found")
+
+
+def check_sets(tiers: Sequence[Tier], sets: Callable[[], Headers]) -> Iterator[Check]:
+    """Whether ipset answers, our sets are there, and iptables refers to each of them."""
+    try:
+        held = sets()
+    except EnforceError as error:
+        yield Check("ipset", State.FAIL, str(error), "run this as root, or do as it says")
+        return
+    yield Check("ipset", State.OK, f"answers; {len(held)} sets are excise's")
+    wanted = standing(tiers)
+    missing = [spec.name for spec in wanted if spec not in held]
+    idle = [spec.name for spec in unreferenced({*wanted, *held}, held)]
+    advice = "see `excise doctor --iptables`; `excise doctor --iptables | sh` does it"
+    if missing:
+        text = f"{len(missing)} sets are not there yet, such as {missing[0]}"
+        yield Check("iptables rules", State.FAIL, text, advice)
+    elif idle:
+        text = f"no rule refers to {', '.join(idle[:3])}"
+        text += f" and {len(idle) - 3} more" if len(idle) > 3 else ""
+        yield Check("iptables rules", State.FAIL, f"{text}: they enforce nothing", advice)
+    else:
+        yield Check("iptables rules", State.OK, "refer to every set")
 
 
 def _own_table(held: Iterable[Held]) -> Check:
