@@ -70,6 +70,7 @@ EXCEPTIONS = {
     "decode/nginx_json": "tests/samples/nginx-json.log",
     "decode/request": "tests/samples",
     "enforce/base": "a protocol",
+    "enforce/ipset_reader": BY_NETNS,
     "enforce/nft_reader": BY_NETNS,
     "engine": "tests/unit/engine and tests/property/test_engine.py",
     "errors": BY_TABLE,

@@ -194,6 +194,22 @@ def test_a_running_download_is_slowed_to_its_rate_by_address_and_by_network(net)
     assert counted["2001:db8::/64", Measure.EGRESS].packets > 0
 
 
+@pytest.mark.parametrize("network", ["192.0.2.0/24", "192.0.0.0/22"])
+def test_all_of_a_throttled_network_share_one_rate(net, network):
+    net.serve()
+    clients = [net.call("192.0.2.10"), net.call("192.0.2.20")]
+    for client in clients:
+        until_bytes(client, 10 * RATE)
+    net.hold(element(Measure.EGRESS, network, RATE))
+    before = []
+    for client in clients:
+        skim(client, 4.0)
+        before.append(until_bytes(client, 0))
+    after = [until_bytes(c, 0) for c in clients if skim(c, 3.0) is None]
+    rates = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(before, after, strict=True)]
+    assert 0.4 * RATE < sum(rates) < 1.6 * RATE
+
+
 @pytest.mark.parametrize(
     ("source", "dropped"),
     [

@@ -284,8 +284,8 @@ def frame(commands: Sequence[Command], first_sequence: int, flags: int) -> bytes
 def read_protocol(reply: Reply) -> tuple[int, int]:
     """Return (oldest, newest) protocol version."""
     fields = parse(reply.payload)
-    newest = fields.get(1, b"\0")[0]
-    return fields.get(10, bytes([newest]))[0], newest  # IPSET_ATTR_PROTOCOL_MIN
+    newest = _number(fields, 1)
+    return _number(fields, 10) or newest, newest  # IPSET_ATTR_PROTOCOL_MIN
 
 
 def read_header(reply: Reply) -> Header | None:
@@ -294,18 +294,18 @@ def read_header(reply: Reply) -> Header | None:
     if 3 not in fields:
         return None
     data = parse(fields.get(7, b""))
-    family = fields.get(5, b"\0")[0]
+    family = _number(fields, 5)
     return Header(
         name=_text(fields.get(2, b"")),
         kind=Kind(
             typename=_text(fields[3]),
             version=next((v for v, f in FAMILIES.items() if f == family), 0),
             timed=6 in data,
-            counted=bool(int.from_bytes(data.get(8, b""), "big") & CreateFlag.COUNTERS),
+            counted=bool(_number(data, 8) & CreateFlag.COUNTERS),
         ),
-        entries=int.from_bytes(data.get(24, b""), "big"),
-        references=int.from_bytes(data.get(25, b""), "big"),
-        maxelem=int.from_bytes(data.get(19, b""), "big"),
+        entries=_number(data, 24),
+        references=_number(data, 25),
+        maxelem=_number(data, 19),
     )
 
 
@@ -337,17 +337,20 @@ def read_left(reply: Reply) -> dict[int, int | None]:
 
 def _entry(fields: Mapping[int, bytes]) -> Entry:
     if 4 in fields:
-        return Entry(int.from_bytes(fields[4], "big"), None)
+        return Entry(_number(fields, 4), None)
     ip = parse(fields.get(1, b""))
     version, raw = (4, ip[1]) if 1 in ip else (6, ip.get(2, bytes(16)))
-    prefix = fields[3][0] if 3 in fields else BITS[version]
-    left = fields.get(6)
+    prefix = _number(fields, 3) or BITS[version]
     return Entry(
         key=key_of(int.from_bytes(raw, "big"), prefix),
-        left_s=int.from_bytes(left, "big") or None if left is not None else None,
-        packets=int.from_bytes(fields.get(25, b""), "big"),
-        bytes=int.from_bytes(fields.get(24, b""), "big"),
+        left_s=_number(fields, 6) or None,
+        packets=_number(fields, 25),
+        bytes=_number(fields, 24),
     )
+
+
+def _number(fields: Mapping[int, bytes], kind: int) -> int:
+    return int.from_bytes(fields.get(kind, b""), "big")
 
 
 def _text(field: bytes) -> str:
