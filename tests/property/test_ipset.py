@@ -30,7 +30,7 @@ def spans(draw):
     return Span(version, start, end)
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=1_000)
 @given(spans())
 def test_the_entries_of_a_span_cover_it_exactly_once_and_each_is_a_network(span):
     pieces = [span_of(span.version, key) for key in cidrs(span)]
@@ -40,7 +40,7 @@ def test_the_entries_of_a_span_cover_it_exactly_once_and_each_is_a_network(span)
     assert all(1 <= key & 0xFF <= BITS[span.version] for key in cidrs(span))
 
 
-@settings(max_examples=2_000)
+@settings(max_examples=1_000)
 @given(spans())
 def test_the_bucket_of_a_span_holds_all_of_it_and_the_next_longer_one_would_not(span):
     masks, shift = MASKS[span.version], lambda mask: BITS[span.version] - mask
@@ -88,7 +88,7 @@ def kernel_after(kernel, steps):
             kernel.get(spec.name, {}).pop(key, None)
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(st.lists(worlds(), max_size=5))
 def test_changes_one_after_another_lead_where_filling_anew_leads(path):
     ledger, kernel, active = Ledger(), {}, ActiveSet()
@@ -106,7 +106,7 @@ def test_changes_one_after_another_lead_where_filling_anew_leads(path):
         assert {**held, GATE[4].name: gate} == {GATE[4].name: {}, **fresh}
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(worlds())
 def test_what_is_dumped_means_what_was_asked_for(world):
     ledger = Ledger(world)
@@ -114,7 +114,7 @@ def test_what_is_dumped_means_what_was_asked_for(world):
     assert plan(world, gather(ledger.elements_of(dumped)), tolerance_s=0.0).is_empty
 
 
-@settings(max_examples=500)
+@settings(max_examples=300)
 @given(worlds())
 def test_what_an_earlier_run_left_enforces_the_same_whatever_it_is_taken_for(world):
     """Without knowing the spans, the pieces are joined as they may have been; nothing is lost."""

@@ -83,6 +83,7 @@ LIMITS: dict[str, tuple[float, float]] = {
 #: bytes/s that iptables' hashlimit keeps: its bucket holds a second's worth, so a packet longer
 #: than that would pay for that alone; far above, its own rounding (2^32 / (rate / 16)) shows
 HASHLIMIT = (2 << 10, 1 << 30)
+HASHLIMIT_PER_MIN = 600_000
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -183,7 +184,14 @@ def _tiers(backend: Backend, node: Node) -> tuple[Tier, ...]:
     return tiers
 
 
-def _kept_by_iptables(node: Node) -> int:
+def _connections_of_iptables(node: Node) -> float:
+    rate = per_minute(node)
+    if rate > HASHLIMIT_PER_MIN:
+        raise node.error(f"of {rate:g}/min cannot be kept by iptables", "at most 10000/s")
+    return rate
+
+
+def _bytes_of_iptables(node: Node) -> int:
     rate = byte_rate(node)
     least, most = HASHLIMIT
     if not least <= rate <= most:
@@ -199,12 +207,14 @@ def _tier(backend: Backend, name: str, node: Node) -> Tier:
         node.problems.append(InvalidError(f"tier name {name!r} is wrong", node.key_mark, hint))
     if not any(key in fields for key in TIER_KEYS):
         node.problems.append(node.error("limits nothing", f"give one of {', '.join(TIER_KEYS)}"))
-    bytes_s = _kept_by_iptables if backend is Backend.IPSET else byte_rate
+    bytes_s, per_min = byte_rate, per_minute
+    if backend is Backend.IPSET:
+        bytes_s, per_min = _bytes_of_iptables, _connections_of_iptables
     return Tier(
         name,
         egress_bytes_s=fields.get("egress", bytes_s, None),
         ingress_bytes_s=fields.get("ingress", bytes_s, None),
-        new_connections_per_min=fields.get("new_connections", per_minute, None),
+        new_connections_per_min=fields.get("new_connections", per_min, None),
     )
 
 

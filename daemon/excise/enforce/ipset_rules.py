@@ -56,7 +56,7 @@ def setup(tiers: Sequence[Tier]) -> str:
     ]
     for version, tool in TOOLS.items():
         lines += ["", f"# IPv{version}: chains of excise, replaced as a whole"]
-        lines += [f"{tool}-restore --noflush <<'END'", *_tables(version, tiers), "END"]
+        lines += [f"{tool}-restore -w --noflush <<'END'", *_tables(version, tiers), "END"]
         for table, hook, chain in JUMPS:
             rule = f"-j {chain}"
             there = f"{tool} -w -t {table} -C {hook} {rule} 2>/dev/null"
