@@ -6,16 +6,8 @@ import time
 
 import pytest
 
-from excise.decide.plan import (
-    ActiveSet,
-    ChangeSet,
-    Element,
-    Measure,
-    Span,
-    gather,
-    parse_span,
-    plan,
-)
+from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, gather, plan
+from excise.decide.span import Span, parse_span
 from excise.enforce.ipset import Ipset
 from excise.enforce.nft import Nftables
 from excise.model.settings import DEFAULT_TIERS

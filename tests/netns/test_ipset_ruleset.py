@@ -5,16 +5,8 @@ import time
 
 import pytest
 
-from excise.decide.plan import (
-    ActiveSet,
-    ChangeSet,
-    Element,
-    Measure,
-    Span,
-    gather,
-    parse_span,
-    plan,
-)
+from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, gather, plan
+from excise.decide.span import Span, parse_span
 from excise.enforce import ipset as module
 from excise.enforce.ipset import Ipset
 from excise.enforce.ipset_rules import setup, undo
@@ -126,6 +118,19 @@ def test_a_renewal_moves_the_deadline_and_keeps_the_counter(namespace, ipset):
     assert 700 == ipset.counters()["203.0.113.9/32", Measure.EGRESS].bytes
 
 
+def test_whole_sets_are_swapped_where_much_differs(namespace, ipset, monkeypatch):
+    monkeypatch.setattr(module, "IN_PLACE_UP_TO", 2)
+    ipset.set_guards(["192.0.2.0/24", "2001:db8:9::/48"], [443])
+    ipset.apply(plan(some(), ipset.read()))
+    wish = gather(Element(e.measure, e.span, e.rate, e.until + 600) for e in some())
+    assert 7 == ipset.replace(wish)
+    assert same(wish, ipset.read())
+    assert 0 == ipset.replace(wish)
+    assert looks(ipset)
+    assert "192.0.2.0/24" in namespace.ipset("list", "excise4-allow")
+    assert ".new" not in namespace.ipset("list", "-n")
+
+
 @pytest.mark.parametrize(
     "meddling",
     [
@@ -152,10 +157,7 @@ def test_what_others_did_is_seen_and_put_right(namespace, ipset, meddling):
     before = saved(namespace)
     namespace.ipset(*meddling.split())
     assert not looks(ipset)
-    try:
-        ipset.apply(plan(wish, ipset.read()))
-    except DivergedError:
-        ipset.replace(wish)
+    assert ipset.repair() > 0
     assert looks(ipset)
     assert same(wish, ipset.read())
     assert set() == set(before) - set(saved(namespace))
@@ -185,12 +187,12 @@ def test_a_set_of_our_name_made_by_somebody_else_is_refused(namespace):
 def test_a_full_set_is_told_and_gets_more_room(namespace, ipset, monkeypatch):
     monkeypatch.setattr(module, "MAXELEM", 64)
     namespace.ipset("destroy")
-    ipset.replace(ActiveSet())
+    ipset.replace(gather([]))
     until, base = time.time() + 3600, parse_span("198.18.0.0/15").start
     wish = gather(Element(Measure.DROP, Span(4, base + n, base + n), 0, until) for n in range(200))
     with pytest.raises(DivergedError, match="full"):
         ipset.apply(plan(wish, ActiveSet()))
-    ipset.replace(wish)
+    assert 200 - 64 <= ipset.replace(wish) <= 200
     assert same(wish, ipset.read())
     assert "maxelem 512" in namespace.ipset("list", "-t", "excise4-block")
 
@@ -211,7 +213,7 @@ def test_a_removal_that_did_not_take_is_told(ipset, monkeypatch):
 def test_what_a_crash_left_half_filled_is_cleared_away(namespace, ipset):
     ipset.apply(ChangeSet(additions=tuple(some())))
     namespace.ipset("create", "excise4-block.new", "hash:ip")
-    ipset.replace(some())
+    ipset.open()
     assert "excise4-block.new" not in namespace.ipset("list", "-n").split()
     namespace.ipset("create", "excise4-block.new", "hash:ip")
     ipset.lift_all()
@@ -228,7 +230,9 @@ def rules(namespace, tools, tool):
 
 
 @pytest.mark.parametrize("flavour", ["legacy", "nft"])
-def test_rules_are_set_up_twice_alike_referred_to_and_undone(namespace, iptables, flavour):
+def test_rules_are_set_up_twice_alike_referred_to_and_undone(
+    namespace, iptables, flavour, monkeypatch
+):
     tools = iptables[flavour]
     ipset = Ipset(DEFAULT_TIERS, netns=namespace.name)
     ipset.open()
@@ -247,8 +251,9 @@ def test_rules_are_set_up_twice_alike_referred_to_and_undone(namespace, iptables
     assert looks(ipset)
     assert "" == ipset.unmet()
 
-    # a rebuild and a restart leave the rules what they refer to
-    ipset.replace(some())
+    # a repair, sets swapped as a whole, and a restart leave the rules what they refer to
+    monkeypatch.setattr(module, "IN_PLACE_UP_TO", -1)
+    ipset.repair()
     ipset.close(keep=True)
     ipset.open()
     assert looks(ipset)

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, gather, parse_span, plan
+from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, gather, plan
+from excise.decide.span import parse_span
 from excise.enforce.ipset import Ipset
 from excise.enforce.ipset_rules import setup
 from excise.enforce.nft import Nftables

@@ -5,7 +5,8 @@ from itertools import pairwise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from excise.decide.plan import BITS, ActiveSet, Element, Measure, Span, gather, plan
+from excise.decide.plan import ActiveSet, Element, Measure, gather, plan
+from excise.decide.span import BITS, Span
 from excise.enforce.ipset_layout import (
     GATE,
     MASKS,

@@ -70,6 +70,7 @@ def _enforcer(view: EnforcerView) -> str:
             count(view.changes, "change"),
             count(view.repairs, "repair"),
             count(view.failures, "failure"),
+            *([f"{view.evicted:,} without room"] if view.evicted else []),
         ]
     )
     return f"{view.backend}, {sync}: {counts}" + _problem(view.problem)

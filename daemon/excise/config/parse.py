@@ -39,7 +39,7 @@ from excise.model.scalars import (
     per_minute,
     text,
 )
-from excise.model.settings import Capacity, Governor, Policy
+from excise.model.settings import Capacity, Governor, Policy, Room
 
 KEYS = (
     "posture",
@@ -55,6 +55,7 @@ KEYS = (
     "policy",
     "governor",
     "capacity",
+    "kernel",
     "log",
     "protect_operator",
     "nft",
@@ -72,6 +73,7 @@ _TIER_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 #: least and most of the numbers of policy, governor and capacity that are not simply from 0 on
 LIMITS: dict[str, tuple[float, float]] = {
     "drop_families": (1, 7),
+    "jitter": (0, 0.5),
     "keep": (0, 1),
     "collateral_soften": (0, 1),
     "collateral_veto": (0, 1),
@@ -111,6 +113,7 @@ def _config(fields: Fields, path: Path | None) -> Config:
         policy=fields.get("policy", _policy, blank.policy),
         governor=fields.get("governor", _struct(Governor), blank.governor),
         capacity=fields.get("capacity", _struct(Capacity, least=1024), blank.capacity),
+        kernel=fields.get("kernel", _struct(Room, least=16), blank.kernel),
         log=fields.get("log", _log, blank.log),
         protect_operator=fields.get("protect_operator", boolean, blank.protect_operator),
         nft=fields.get("nft", _nft, blank.nft),

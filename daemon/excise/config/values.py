@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from excise.model.decision import Posture, Tier
-from excise.model.settings import DEFAULT_TIERS, Capacity, Governor, Policy, Settings
+from excise.model.settings import DEFAULT_TIERS, Capacity, Governor, Policy, Room, Settings
 
 DEFAULT_PATH = Path("/etc/excise/excise.yaml")
 LOCAL_RULES = Path("/etc/excise/rules.d")
@@ -92,6 +92,7 @@ class Config:
     policy: Policy = field(default_factory=Policy)
     governor: Governor = field(default_factory=Governor)
     capacity: Capacity = field(default_factory=Capacity)
+    kernel: Room = field(default_factory=Room)
     log: LogConfig = LogConfig()
     protect_operator: bool = True
     nft: NftConfig = NftConfig()

@@ -18,7 +18,7 @@ from excise.log import Log
 from excise.model.view import EnforcerView
 
 #: how often the kernel's generation is compared while nothing is decided
-HEAL_S = 0.25
+HEAL_S = 0.1
 FIRST_RETRY_S = 0.05
 LONGEST_RETRY_S = 5.0
 #: failures in a row after which a person is called
@@ -100,6 +100,7 @@ class Reconciler:
             failures=self.failures,
             problem=self.problem or self.unmet,
             lapsed=self.outcome.lapsed,
+            evicted=self.outcome.evicted,
         )
 
     async def _wait(self) -> bool:
@@ -138,6 +139,7 @@ class Reconciler:
         if self.failing >= FALLBACK_AFTER:
             self.on_alarm("enforce-recovered", "the kernel takes changes again")
         self.failing, self.problem, self.in_sync = 0, "", True
+        self._tell_room(outcome.evicted)
         self.outcome = outcome
         self.changes += outcome.changes
         if outcome.repaired:
@@ -155,3 +157,12 @@ class Reconciler:
         if self.unmet and not unmet:
             self.on_alarm("enforce-met", "what is in the kernel's sets is enforced now")
         self.unmet = unmet
+
+    def _tell_room(self, evicted: int) -> None:
+        """Call a person when the kernel's room is used up, and when there is enough again."""
+        if evicted and not self.outcome.evicted:
+            text = f"{evicted} decisions, the weakest, found no room in the kernel"
+            advice = "raise `kernel.clients` or `kernel.networks`, or lift some"
+            self.on_alarm("kernel-full", f"{text}: {advice}")
+        elif self.outcome.evicted and not evicted:
+            self.on_alarm("kernel-fits", "all decisions are in the kernel again")

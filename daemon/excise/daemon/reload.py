@@ -26,6 +26,7 @@ LIVE_KEYS = frozenset(
         "tiers",
         "policy",
         "governor",
+        "kernel",
         "protect_operator",
     }
 )

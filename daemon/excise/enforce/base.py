@@ -42,11 +42,15 @@ class Enforcer(Protocol):
         ...
 
     def apply(self, change: ChangeSet) -> None:
-        """Make a change and read it back; in one transaction unless it is very large."""
+        """Make a change and read it back; in one transaction unless it is large."""
         ...
 
-    def replace(self, wish: Desired) -> None:
-        """Build everything anew, whatever is there now."""
+    def replace(self, wish: Desired) -> int:
+        """Make the backend hold `wish`, whatever is there now; return how many entries changed."""
+        ...
+
+    def repair(self) -> int:
+        """Put back what others changed of what was put there; return how many entries that were."""
         ...
 
     def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:

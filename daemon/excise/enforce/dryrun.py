@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from excise.decide.plan import ActiveSet, ChangeSet, Desired, merged, plan
+from excise.decide.plan import ActiveSet, ChangeSet, Desired, plan
+from excise.decide.span import merged
 from excise.enforce.base import Counters
 
 
@@ -36,9 +37,15 @@ class DryRun:
         self.removals += len(change.removals)
         self._active = change.onto(self._active)
 
-    def replace(self, wish: Desired) -> None:
+    def replace(self, wish: Desired) -> int:
         """Note the difference."""
-        self.apply(plan(wish, self.read()))
+        change = plan(wish, self.read())
+        self.apply(change)
+        return len(change)
+
+    def repair(self) -> int:
+        """Nobody else can change it."""
+        return 0
 
     def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
         """Note the guards; raises ValueError for what is no CIDR, as a kernel backend would."""

@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-from excise.decide.plan import TOLERANCE_S, ActiveSet, ChangeSet, Desired, Measure, Span, merged
-from excise.decide.plan import gather as gathered
+from excise.decide.plan import TOLERANCE_S, ActiveSet, ChangeSet, Desired, Measure, gather
+from excise.decide.span import Span, merged
 from excise.enforce import ipset_layout as layout
 from excise.enforce import ipset_wire as wire
 from excise.enforce.base import Counters, Traffic
 from excise.enforce.ipset_layout import ALLOW, GATE, PORTS, TEMPORARY, VERSIONS, SetSpec
 from excise.enforce.ipset_ledger import Held, Ledger, Steps
-from excise.enforce.ipset_reader import IpsetReader, unreferenced
+from excise.enforce.ipset_reader import Headers, IpsetReader, unreferenced
 from excise.enforce.ipset_rules import MAXELEM
 from excise.enforce.ipset_socket import IpsetSocket, error_for
 from excise.enforce.ipset_wire import Command, Err, Header
@@ -29,6 +29,8 @@ from excise.model.decision import Tier
 HASHSIZE = 1024
 #: changes up to here are asked for one by one afterwards, larger ones counted
 ASK_UP_TO = 500
+#: differences up to here are put right in place, more by swapping whole sets
+IN_PLACE_UP_TO = 5_000
 #: counting takes the kernel longer the more there is: at most this share of the time
 SHARE = 0.05
 
@@ -73,31 +75,20 @@ class Ipset:
                         f"this kernel's ipset speaks protocol {oldest} to {newest}, excise"
                         f" {wire.PROTOCOL}: use enforcer: nftables"
                     )
+                half_filled = [n for n in self._reader.names() if n.endswith(TEMPORARY)]
+                self._each([wire.destroy(name) for name in half_filled], {0})
                 dumped = self._reader.dump_all(self._reader.headers())
                 self._allow = _spans(dumped)
                 self._ports = sorted(dumped.get(PORTS, {}))
-                self._rebuild(gathered(Ledger().elements_of(dumped)))
+                self._hold(Ledger(self._meant(dumped)))
             except EnforceError:
                 self._shut()
                 raise
 
     def read(self) -> ActiveSet:
-        """Return what the kernel holds. Raises DivergedError for what only a rebuild puts right."""
+        """Return what the kernel holds; nothing of a set that is gone."""
         with self._lock:
-            headers = self._reader.headers()
-            dumped = self._reader.dump_all(headers)
-            if any(spec not in headers for spec in self._there):
-                raise DivergedError("sets of excise are gone; they must be built anew")
-            if (_spans(dumped), sorted(dumped.get(PORTS, {}))) != (self._allow, self._ports):
-                raise DivergedError("the guard sets were changed; they must be built anew")
-            found = gathered(self._ledger.elements_of(dumped))
-            ledger = Ledger(found)
-            for spec, held in dumped.items():
-                ours = ledger.held(spec).keys()
-                if ours - held.keys() if spec in GATE.values() else _differs(spec, ours, held):
-                    raise DivergedError(f"set {spec.name} holds what excise never puts there")
-            self._ledger = ledger
-            return found
+            return self._meant(self._reader.dump_all(self._reader.headers()))
 
     def apply(self, change: ChangeSet) -> None:
         """Make a change and read it back. Raises DivergedError where the kernel disagrees."""
@@ -120,10 +111,18 @@ class Ipset:
             if fresh:
                 self._look_at = 0.0  # no rule can refer to them yet: say so soon
 
-    def replace(self, wish: Desired) -> None:
-        """Fill new sets with `wish` and swap them with those that are there."""
+    def replace(self, wish: Desired) -> int:
+        """Make the kernel hold `wish`, whatever it holds now; return how many entries changed.
+
+        Few changes are made in place; else the sets concerned are filled anew and swapped.
+        """
         with self._lock:
-            self._rebuild(wish)
+            return self._hold(Ledger(wish))
+
+    def repair(self) -> int:
+        """Put back what others changed; return how many entries that were."""
+        with self._lock:
+            return self._hold(self._ledger)
 
     def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
         """Say what always passes and which ports are touched.
@@ -218,32 +217,63 @@ class Ipset:
     def _reader(self) -> IpsetReader:
         return IpsetReader(self._socket, self._clock)
 
-    def _rebuild(self, wish: Desired) -> None:
-        """Fill what is new under other names, then swap all at once, then clear away."""
-        ledger = Ledger(wish)
+    def _meant(self, dumped: Mapping[SetSpec, Held]) -> ActiveSet:
+        return gather(self._ledger.elements_of(dumped))
+
+    def _hold(self, ledger: Ledger) -> int:
+        """Make the kernel hold what a ledger says; return how many entries that changed."""
+        headers = self._reader.headers()
         content: dict[SetSpec, Held] = {spec: {} for spec in self._standing}
         content |= {spec: shelf.held for spec, shelf in ledger.shelves.items()}
         content |= _guards(self._allow, self._ports)
-        headers = self._reader.headers()
-        self._each([wire.destroy(spec.name + TEMPORARY) for spec in content], {0, 2})
-        swapped: list[SetSpec] = []
-        for spec in {**content, **headers}:
-            held, header = content.get(spec, {}), headers.get(spec)
-            if header and not held and not header.entries and header.kind == spec.kind:
-                continue
-            name = spec.name + TEMPORARY if header else spec.name
-            self._socket.do([_create(spec, name, len(held))])
-            self._fill(spec, name, held)
-            if header:
-                swapped.append(spec)
-        self._socket.do([wire.swap(s.name + TEMPORARY, s.name) for s in swapped])
-        idle = [s for s in headers if s not in content]
-        self._socket.do([wire.destroy(s.name + TEMPORARY) for s in swapped])
-        self._each([wire.destroy(s.name) for s in idle], {0, Err.BUSY})
+        steps = self._differences(content, headers)
+        unfit = {s for s, h in headers.items() if not _fits(s, h, len(content.get(s, ())))}
         self._ledger, self._there = ledger, set(content)
+        if not unfit and len(steps) <= IN_PLACE_UP_TO:
+            missing = [spec for spec in content if spec not in headers]
+            self._socket.do([_create(s, s.name, len(content[s])) for s in missing])
+            self._socket.do(self._commands(steps))
+        else:
+            self._swap_in(content, headers, unfit | steps.put.keys() | steps.take.keys())
+        # a set of a rate that no tier has any more goes with the rule that refers to it
+        idle = [wire.destroy(spec.name) for spec in headers if spec not in content]
+        self._each(idle, {0, Err.BUSY})
         self._look_at = 0.0
         if not self._agrees(self._reader.headers()):
             raise DivergedError("the sets were changed while they were built; once more")
+        return len(steps)
+
+    def _differences(self, content: Mapping[SetSpec, Held], headers: Headers) -> Steps:
+        """Return the steps from what the kernel holds to `content`."""
+        now, dumped = self._clock(), self._reader.dump_all(headers)
+        steps = Steps()
+        for spec in {**headers, **content}:
+            want, have = content.get(spec, {}), dumped.get(spec, {})
+            put = _lacking(spec, want, have, now)
+            take = [key for key in have if key not in want]
+            if put:
+                steps.put[spec] = put
+            if take:
+                steps.take[spec] = take
+        return steps
+
+    def _swap_in(
+        self, content: Mapping[SetSpec, Held], headers: Headers, concerned: Collection[SetSpec]
+    ) -> None:
+        """Fill sets under other names, then swap all at once, then clear away."""
+        self._each([wire.destroy(spec.name + TEMPORARY) for spec in content], {0, 2})
+        swapped: list[SetSpec] = []
+        for spec in {**content, **headers}:
+            held = content.get(spec, {})
+            if spec in headers and spec not in concerned:
+                continue
+            name = spec.name + TEMPORARY if spec in headers else spec.name
+            self._socket.do([_create(spec, name, len(held))])
+            self._fill(spec, name, held)
+            if spec in headers:
+                swapped.append(spec)
+        self._socket.do([wire.swap(s.name + TEMPORARY, s.name) for s in swapped])
+        self._socket.do([wire.destroy(s.name + TEMPORARY) for s in swapped])
 
     def _fill(self, spec: SetSpec, name: str, held: Held) -> None:
         left = self._left(held) if spec.kind.timed else dict.fromkeys(held, 0)
@@ -319,6 +349,11 @@ def _create(spec: SetSpec, name: str, entries: int) -> Command:
     return wire.create(name, spec.kind, room, max(HASHSIZE, 1 << entries.bit_length()))
 
 
+def _fits(spec: SetSpec, header: Header, entries: int) -> bool:
+    """Whether a set that is there is made as we would make it, and has room for so many."""
+    return header.kind == spec.kind and (spec == PORTS or entries <= header.maxelem)
+
+
 def _guards(allow: Sequence[Span], ports: Sequence[int]) -> dict[SetSpec, Held]:
     """Return what the guard sets hold."""
     content: dict[SetSpec, Held] = {PORTS: dict.fromkeys(ports, 0.0)}
@@ -337,5 +372,13 @@ def _spans(dumped: Mapping[SetSpec, Held]) -> list[Span]:
     )
 
 
-def _differs(spec: SetSpec, ours: Iterable[int], held: Held) -> bool:
-    return spec not in {PORTS, *ALLOW.values()} and ours != held.keys()
+def _lacking(spec: SetSpec, want: Held, have: Held, now: float) -> Held:
+    """Return what a set must get, or get another deadline for."""
+    if not spec.kind.timed:
+        return {key: until for key, until in want.items() if key not in have}
+    latest = now + wire.MOST_S
+    return {
+        key: until
+        for key, until in want.items()
+        if until > now and abs(have.get(key, 0.0) - min(until, latest)) > TOLERANCE_S
+    }

@@ -13,7 +13,8 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from excise.decide.plan import Measure, Span
+from excise.decide.plan import Measure
+from excise.decide.span import Span
 from excise.enforce.ipset_wire import BITS, Kind, key_of
 from excise.model.decision import Tier
 

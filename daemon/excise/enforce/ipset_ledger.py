@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
-from excise.decide.plan import TOLERANCE_S, ChangeSet, Element, Measure, Span
+from excise.decide.plan import TOLERANCE_S, ChangeSet, Element, Measure
+from excise.decide.span import Span
 from excise.enforce.ipset_layout import GATE, SetSpec, cidrs, mask_of, span_of, spec_of
 from excise.enforce.ipset_wire import BITS, key_of
 

@@ -12,7 +12,8 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from excise.decide.plan import Measure, Span
+from excise.decide.plan import Measure
+from excise.decide.span import Span
 from excise.enforce import nft_expr as expr
 from excise.enforce.nft_wire import Message, Msg, Nlm, attr, be32, nest, text
 
@@ -46,7 +47,10 @@ BARE_BYTES = {4: 120, 6: 140}
 
 @dataclass(frozen=True, slots=True)
 class SetSpec:
-    """One named set. `limited` elements carry their own rate, `counted` ones a counter."""
+    """One named set. `limited` elements carry their own rate, `counted` ones a counter.
+
+    `masked`: its elements are /64s, looked up by an address without its lower half.
+    """
 
     name: str
     about: str
@@ -55,36 +59,65 @@ class SetSpec:
     limited: Measure | None = None
     counted: bool = False
     service: bool = False
+    masked: bool = False
 
 
 ALLOW = SetSpec("allow", "always passes", interval=True, timed=False)
 PORTS = SetSpec("ports", "service ports; no other traffic is touched", timed=False, service=True)
-#: by measure: the set of single addresses and the set of networks
-SETS: Mapping[Measure, tuple[SetSpec, SetSpec]] = {
-    Measure.DROP: (
-        SetSpec("block", "addresses dropped"),
-        SetSpec("block_net", "networks dropped", interval=True, counted=True),
-    ),
-    Measure.EGRESS: (
-        SetSpec("egr", "bytes towards each address", limited=Measure.EGRESS, counted=True),
-        SetSpec("egr_net", "bytes towards each network", True, True, Measure.EGRESS, True),
-    ),
-    Measure.INGRESS: (
-        SetSpec("igr", "bytes from each address", limited=Measure.INGRESS, counted=True),
-        SetSpec("igr_net", "bytes from each network", True, True, Measure.INGRESS, True),
-    ),
-    Measure.CONNECTIONS: (
-        SetSpec("newc", "connections from each address", False, True, Measure.CONNECTIONS, True),
-        SetSpec("newc_net", "connections from each network", True, True, Measure.CONNECTIONS, True),
-    ),
+
+
+@dataclass(frozen=True, slots=True)
+class Shelves:
+    """The sets of one measure: of single addresses, of v6 /64s, and of all other networks.
+
+    A v6 client is a /64. There may be many of them, and an interval set takes longer for every
+    change the more it holds; so they are looked up by hash, under a mask.
+    """
+
+    host: SetSpec
+    slash64: SetSpec
+    network: SetSpec
+
+    def of(self, version: int) -> tuple[SetSpec, ...]:
+        """Return those that the table of an IP version has, in the order they are asked."""
+        return (
+            (self.host, self.network) if version == 4 else (self.host, self.slash64, self.network)
+        )
+
+
+def _shelves(name: str, words: tuple[str, str, str], limited: Measure | None) -> Shelves:
+    counted = limited is not None
+    host, slash64, network = words
+    return Shelves(
+        SetSpec(name, host, limited=limited, counted=counted),
+        SetSpec(f"{name}_64", slash64, limited=limited, counted=counted, masked=True),
+        SetSpec(f"{name}_net", network, interval=True, limited=limited, counted=True),
+    )
+
+
+def _each(words: str) -> tuple[str, str, str]:
+    return f"{words} each address", f"{words} each /64", f"{words} each network"
+
+
+DROPPED = ("addresses dropped", "/64s dropped", "networks dropped")
+SETS: Mapping[Measure, Shelves] = {
+    Measure.DROP: _shelves("block", DROPPED, None),
+    Measure.EGRESS: _shelves("egr", _each("bytes towards"), Measure.EGRESS),
+    Measure.INGRESS: _shelves("igr", _each("bytes from"), Measure.INGRESS),
+    Measure.CONNECTIONS: _shelves("newc", _each("connections from"), Measure.CONNECTIONS),
 }
-ALL_SETS = (ALLOW, PORTS, *(spec for pair in SETS.values() for spec in pair))
+
+
+def sets_of(version: int) -> tuple[SetSpec, ...]:
+    """Return all sets of the table of an IP version, in order."""
+    return (ALLOW, PORTS, *(spec for shelves in SETS.values() for spec in shelves.of(version)))
 
 
 def spec_of(measure: Measure, span: Span) -> SetSpec:
     """Return the set in which a span is held."""
-    host, network = SETS[measure]
-    return host if span.is_host else network
+    if span.is_host:
+        return SETS[measure].host
+    return SETS[measure].slash64 if span.is_slash64 else SETS[measure].network
 
 
 def build(exists: Iterable[int], flags: int) -> Iterator[Message]:
@@ -93,11 +126,35 @@ def build(exists: Iterable[int], flags: int) -> Iterator[Message]:
         yield Message(Msg.DELTABLE, FAMILIES[version], text(1, TABLE))
     for version in FAMILIES:
         yield _table(version, flags)
-        for number, spec in enumerate(ALL_SETS, 1):
+        for number, spec in enumerate(sets_of(version), 1):
             yield _set(version, spec, number)
-        yield from _chains(version)
-        for chain, rule in _rules(version):
-            yield _rule(version, chain, rule)
+        yield from _chains_and_rules(version)
+
+
+def claim(flags: int) -> Iterator[Message]:
+    """Yield what makes tables that outlived their owner our own."""
+    for version in FAMILIES:
+        yield _table(version, flags)
+
+
+def relay(chains: Iterable[tuple[int, str]]) -> Iterator[Message]:
+    """Yield what puts our chains and rules in place of all that the tables have; sets stay.
+
+    `chains` are (version, name) of those that are there.
+    """
+    there = sorted(chains)
+    # first the rules, all of them: no chain goes while a rule of another refers to it
+    for kind, name_at in ((Msg.DELRULE, 2), (Msg.DELCHAIN, 3)):
+        for version, name in there:
+            yield Message(kind, FAMILIES[version], text(1, TABLE) + text(name_at, name))
+    for version in FAMILIES:
+        yield from _chains_and_rules(version)
+
+
+def _chains_and_rules(version: int) -> Iterator[Message]:
+    yield from _chains(version)
+    for chain, rule in _rules(version):
+        yield _rule(version, chain, rule)
 
 
 def remove(exists: Iterable[int]) -> list[Message]:
@@ -170,26 +227,33 @@ def _rules(version: int) -> Iterator[tuple[str, tuple[bytes, ...]]]:
     yield "pre", (expr.meta(META_IIF), expr.compare(struct.pack("=I", 1)), accept)  # 1 is lo
     yield "pre", (source, expr.lookup("allow"), accept)
     yield from _service("pre", 2, "inbound")
-    yield "inbound", (source, expr.lookup("block"), drop)
-    yield "inbound", (source, expr.lookup("block_net"), drop)
+    for match in _matches(Measure.DROP, version, source):
+        yield "inbound", (*match, drop)
     yield "inbound", (*tcp, *_is_syn(), expr.verdict(GOTO, "newconn"))
     yield "inbound", (*_carries_data(version), expr.verdict(GOTO, "indata"))
-    for chain, spec in (("newconn", "newc"), ("indata", "igr")):
-        yield chain, (source, expr.lookup(spec), drop)
-        yield chain, (source, expr.lookup(spec + "_net"), drop)
+    for chain, measure in (("newconn", Measure.CONNECTIONS), ("indata", Measure.INGRESS)):
+        for match in _matches(measure, version, source):
+            yield chain, (*match, drop)
 
     # a reset to our own server stops it at once; without it TCP sends on for minutes
     for hook in ("forwarded", "out"):
         yield hook, (target, expr.lookup("allow"), accept)
         yield from _service(hook, 0, "cut")
-    for name in ("block", "block_net"):
-        yield "cut", (*tcp, target, expr.lookup(name), expr.reject_with_reset())
-        yield "cut", (target, expr.lookup(name), drop)
+    for match in _matches(Measure.DROP, version, target):
+        yield "cut", (*tcp, *match, expr.reject_with_reset())
+        yield "cut", (*match, drop)
 
     yield "post", (target, expr.lookup("allow"), accept)
     yield from _service("post", 0, "outdata")
-    for name in ("egr", "egr_net"):
-        yield "outdata", (target, expr.lookup(name), drop)
+    for match in _matches(Measure.EGRESS, version, target):
+        yield "outdata", (*match, drop)
+
+
+def _matches(measure: Measure, version: int, address: bytes) -> Iterator[tuple[bytes, ...]]:
+    """Yield a match for each set of a measure."""
+    for spec in SETS[measure].of(version):
+        masked = (expr.mask(b"\xff" * 8 + bytes(8)),) if spec.masked else ()
+        yield (address, *masked, expr.lookup(spec.name))
 
 
 def _address(version: int, which: int) -> bytes:

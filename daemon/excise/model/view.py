@@ -110,6 +110,7 @@ class EnforcerView(msgspec.Struct, frozen=True):
     """The kernel side: which backend, whether it agrees with the decisions, how it went.
 
     `lapsed` decisions have ended by the wall clock though not in event time: not enforced.
+    `evicted` ones found no room in the kernel.
     """
 
     backend: str
@@ -120,6 +121,7 @@ class EnforcerView(msgspec.Struct, frozen=True):
     failures: int
     problem: str = ""
     lapsed: int = 0
+    evicted: int = 0
 
 
 class ReloadView(msgspec.Struct, frozen=True):

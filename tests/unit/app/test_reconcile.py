@@ -18,6 +18,7 @@ class FakeConverger:
         self.failures = 0
         self.drift = False
         self.repaired = False
+        self.evicted = 0
 
     def converge(self, wish):
         self.wishes.append(wish)
@@ -25,7 +26,7 @@ class FakeConverger:
             self.failures -= 1
             raise EnforceError("no buffer space")
         self.drift = False
-        return Outcome(entries=3, changes=1, repaired=self.repaired, lapsed=2)
+        return Outcome(entries=3, changes=1, repaired=self.repaired, lapsed=2, evicted=self.evicted)
 
     def drifted(self):
         return self.drift
@@ -164,3 +165,13 @@ def test_what_only_a_person_can_do_is_an_alarm_once_and_in_the_view_all_the_time
 
     assert told == (["enforce-idle"], "nothing is enforced until iptables refers to x", True)
     assert alarms == ["enforce-idle", "enforce-met"]
+
+
+def test_a_full_kernel_is_told_once_and_when_there_is_room_again(reconciler, converger, alarms):
+    async def rounds():
+        for converger.evicted in (0, 5, 7, 0, 0):
+            await reconciler.round()
+
+    asyncio.run(rounds())
+
+    assert ["kernel-full", "kernel-fits"] == alarms

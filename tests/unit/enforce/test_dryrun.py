@@ -2,7 +2,8 @@
 
 import pytest
 
-from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, gather, parse_span
+from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, gather
+from excise.decide.span import parse_span
 from excise.enforce.base import Enforcer
 from excise.enforce.dryrun import DryRun
 

@@ -24,10 +24,11 @@ def test_it_is_an_enforcer():
         lambda ipset: ipset.read(),
         lambda ipset: ipset.replace(ActiveSet()),
         lambda ipset: ipset.set_guards(["192.0.2.0/24"], [443]),
+        lambda ipset: ipset.repair(),
         lambda ipset: ipset.in_sync(),
         lambda ipset: ipset.lift_all(),
     ],
-    ids=["read", "replace", "set_guards", "in_sync", "lift_all"],
+    ids=["read", "replace", "set_guards", "repair", "in_sync", "lift_all"],
 )
 def test_before_it_is_open_it_says_so(use):
     with pytest.raises(EnforceError, match="not open"):

@@ -2,7 +2,8 @@
 
 import pytest
 
-from excise.decide.plan import Measure, Span, parse_span
+from excise.decide.plan import Measure
+from excise.decide.span import Span, parse_span
 from excise.enforce import ipset_layout as layout
 from excise.enforce.ipset_wire import cidr_of
 from excise.model.decision import Tier

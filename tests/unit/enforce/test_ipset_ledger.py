@@ -1,6 +1,7 @@
 """The ledger's counts: what is due, what may still be there, what has passed."""
 
-from excise.decide.plan import ChangeSet, Element, Measure, parse_span
+from excise.decide.plan import ChangeSet, Element, Measure
+from excise.decide.span import parse_span
 from excise.enforce.ipset_layout import GATE, SetSpec
 from excise.enforce.ipset_ledger import FORGET_FROM, Ledger, Shelf
 

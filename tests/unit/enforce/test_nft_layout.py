@@ -33,6 +33,31 @@ def test_every_rule_refers_to_chains_and_sets_that_are_made_before_it():
 
 def test_no_object_is_named_by_a_word_of_nft():
     words = {"drop", "accept", "in", "fwd", "limit", "set", "map", "counter", "input", "output"}
-    names = {spec.name for spec in layout.ALL_SETS}
+    names = {spec.name for version in (4, 6) for spec in layout.sets_of(version)}
     names |= {named(m, 3) for m in layout.build((), 0) if m.type == Msg.NEWCHAIN}
     assert set() == names & words
+
+
+def test_rules_put_anew_remove_all_that_is_there_before_they_make_theirs():
+    messages = list(layout.relay({(4, "pre"), (4, "theirs"), (6, "pre")}))
+    first_made = next(n for n, m in enumerate(messages) if m.type == Msg.NEWCHAIN)
+
+    assert [
+        (Msg.DELRULE, 2, "pre"),
+        (Msg.DELRULE, 2, "theirs"),
+        (Msg.DELRULE, 10, "pre"),
+        (Msg.DELCHAIN, 2, "pre"),
+        (Msg.DELCHAIN, 2, "theirs"),
+        (Msg.DELCHAIN, 10, "pre"),
+    ] == [
+        (m.type, m.family, named(m, 2 if m.type == Msg.DELRULE else 3))
+        for m in messages[:first_made]
+    ]
+    assert {Msg.NEWCHAIN, Msg.NEWRULE} == {m.type for m in messages[first_made:]}
+
+
+def test_only_the_v6_table_has_sets_of_slash64s():
+    assert [] == [s.name for s in layout.sets_of(4) if s.masked]
+    assert ["block_64", "egr_64", "igr_64", "newc_64"] == [
+        s.name for s in layout.sets_of(6) if s.masked
+    ]
