@@ -22,7 +22,7 @@ from excise.enforce.nft_layout import MARK, TABLE
 from excise.enforce.nft_socket import NftSocket
 from excise.enforce.nft_wire import Message, Msg, parse
 from excise.errors import ConfigError, EnforceError
-from excise.model.decision import Tier
+from excise.model.decision import Posture, Tier
 from excise.rulecheck import load_rules
 
 #: several expressions in a set's element (NFTA_SET_ELEM_EXPRESSIONS): limit and counter
@@ -89,7 +89,7 @@ def examine(
     yield check_clock(time.time(), Path(__file__).stat().st_mtime, CLOCK_SYNCHRONISED.exists())
     yield from check_tables(config.enforcer, tables)
     if config.enforcer is Backend.IPSET:
-        yield from check_sets(config.tiers, sets)
+        yield from check_sets(config.posture, config.tiers, sets)
 
 
 def check_config(config: Config, errors: list[ConfigError]) -> Check:
@@ -190,12 +190,15 @@ def check_tables(backend: Backend, tables: Tables) -> Iterator[Check]:
         yield Check("other firewalls", State.OK, "none found")
 
 
-def check_sets(tiers: Sequence[Tier], sets: Callable[[], Headers]) -> Iterator[Check]:
+def check_sets(
+    posture: Posture, tiers: Sequence[Tier], sets: Callable[[], Headers]
+) -> Iterator[Check]:
     """Whether ipset answers, our sets are there, and iptables refers to each of them."""
+    lacking = State.WARN if posture is Posture.OBSERVE else State.FAIL
     try:
         held = sets()
     except EnforceError as error:
-        yield Check("ipset", State.FAIL, str(error), "run this as root, or do as it says")
+        yield Check("ipset", lacking, str(error), "run this as root, or do as it says")
         return
     yield Check("ipset", State.OK, f"answers; {len(held)} sets are excise's")
     wanted = standing(tiers)
@@ -204,11 +207,11 @@ def check_sets(tiers: Sequence[Tier], sets: Callable[[], Headers]) -> Iterator[C
     advice = "see `excise doctor --iptables`; `excise doctor --iptables | sh` does it"
     if missing:
         text = f"{len(missing)} sets are not there yet, such as {missing[0]}"
-        yield Check("iptables rules", State.FAIL, text, advice)
+        yield Check("iptables rules", lacking, text, advice)
     elif idle:
         text = f"no rule refers to {', '.join(idle[:3])}"
         text += f" and {len(idle) - 3} more" if len(idle) > 3 else ""
-        yield Check("iptables rules", State.FAIL, f"{text}: they enforce nothing", advice)
+        yield Check("iptables rules", lacking, f"{text}: they enforce nothing", advice)
     else:
         yield Check("iptables rules", State.OK, "refer to every set")
 

@@ -22,6 +22,7 @@ from excise.doctor import (
 from excise.enforce.ipset_layout import SetSpec, standing
 from excise.enforce.ipset_wire import Header
 from excise.errors import ConfigError, Mark, PrivilegeError
+from excise.model.decision import Posture
 from excise.model.settings import DEFAULT_TIERS
 
 as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
@@ -148,8 +149,8 @@ def headers_of(specs, references=1, entries=0):
     return {s: Header(s.name, s.kind, entries, references, 65_536) for s in specs}
 
 
-def sets_of(held):
-    return {check.name: check for check in check_sets(DEFAULT_TIERS, lambda: held)}
+def sets_of(held, posture=Posture.ENFORCE):
+    return {check.name: check for check in check_sets(posture, DEFAULT_TIERS, lambda: held)}
 
 
 def test_sets_that_all_have_rules_are_fine():
@@ -194,8 +195,12 @@ def test_without_the_privilege_ipset_fails():
     def refuse():
         raise PrivilegeError("operation not permitted")
 
-    (check,) = check_sets(DEFAULT_TIERS, refuse)
+    (check,) = check_sets(Posture.ENFORCE, DEFAULT_TIERS, refuse)
     assert (State.FAIL, "operation not permitted") == (check.state, check.text)
+
+
+def test_while_observing_no_rule_is_needed_yet():
+    assert State.WARN is sets_of({}, Posture.OBSERVE)["iptables rules"].state
 
 
 def test_ipset_is_looked_at_where_it_is_used(tmp_path):

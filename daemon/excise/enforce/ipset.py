@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from excise.decide.plan import TOLERANCE_S, ActiveSet, ChangeSet, Desired, Measure, gather
 from excise.decide.span import Span, merged
@@ -27,6 +28,8 @@ from excise.errors import DivergedError, EnforceError, UnsupportedError
 from excise.model.decision import Tier
 
 HASHSIZE = 1024
+#: entries at once whose seconds left are counted from the same moment
+MESSAGE = 2_500
 #: changes up to here are asked for one by one afterwards, larger ones counted
 ASK_UP_TO = 500
 #: differences up to here are put right in place, more by swapping whole sets
@@ -269,33 +272,27 @@ class Ipset:
                 continue
             name = spec.name + TEMPORARY if spec in headers else spec.name
             self._socket.do([_create(spec, name, len(held))])
-            self._fill(spec, name, held)
+            self._socket.do(self._puts(name, spec, held))
             if spec in headers:
                 swapped.append(spec)
         self._socket.do([wire.swap(s.name + TEMPORARY, s.name) for s in swapped])
         self._socket.do([wire.destroy(s.name + TEMPORARY) for s in swapped])
 
-    def _fill(self, spec: SetSpec, name: str, held: Held) -> None:
-        left = self._left(held) if spec.kind.timed else dict.fromkeys(held, 0)
-        for command in wire.add(name, spec.kind, left):
-            self._socket.do([command])
+    def _puts(self, name: str, spec: SetSpec, held: Held) -> Iterator[Command]:
+        """Yield what puts entries into a set; seconds left are counted as they are taken."""
+        most, entries = wire.MOST_S, iter(held.items())
+        while part := list(islice(entries, MESSAGE)):
+            now = self._clock()
+            # the kernel's zero would be for good
+            left = {key: min(max(round(until - now), 1), most) for key, until in part}
+            yield from wire.add(name, spec.kind, left)
 
-    def _left(self, held: Mapping[int, float]) -> dict[int, int]:
-        """Return whole seconds left; what has passed meanwhile ends as soon as may be."""
-        now, most = self._clock(), wire.MOST_S
-        # the kernel's zero would be for good
-        return {k: min(max(round(until - now), 1), most) for k, until in held.items()}
-
-    def _commands(self, steps: Steps) -> list[Command]:
-        """Return the messages of a change; networks are let through the gate first."""
-        found: list[Command] = []
+    def _commands(self, steps: Steps) -> Iterator[Command]:
+        """Yield the messages of a change; networks are let through the gate first."""
         for spec in sorted(steps.put, key=lambda s: (s not in GATE.values(), s.name)):
-            held = steps.put[spec]
-            left = self._left(held) if spec.kind.timed else dict.fromkeys(held, 0)
-            found += wire.add(spec.name, spec.kind, left)
+            yield from self._puts(spec.name, spec, steps.put[spec])
         for spec, keys in steps.take.items():
-            found += wire.delete(spec.name, spec.kind, keys)
-        return found
+            yield from wire.delete(spec.name, spec.kind, keys)
 
     def _wrong(self, steps: Steps) -> int:
         """Return how many entries are not as they were made."""

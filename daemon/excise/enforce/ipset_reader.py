@@ -54,14 +54,13 @@ class IpsetReader:
 
     def dump(self, spec: SetSpec) -> Held:
         """Return a set's keys and deadlines; one without a deadline has the latest."""
-        begun = self._clock()
-        left: dict[int, int | None] = {}
+        found: Held = {}
         for reply in self._socket.dump(wire.list_entries(spec.name)):
-            left |= wire.read_left(reply)
-        # the kernel rounds down; the dump took its time
-        now = (begun + self._clock()) / 2 + 0.5
-        most = float(wire.MOST_S)
-        return {key: now + (most if left_s is None else left_s) for key, left_s in left.items()}
+            # part by part, as a dump takes its time; the kernel rounds down
+            now = self._clock() + 0.5
+            for key, left_s in wire.read_left(reply).items():
+                found[key] = now + (wire.MOST_S if left_s is None else left_s)
+        return found
 
     def dump_all(self, headers: Headers) -> dict[SetSpec, Held]:
         """Return what all these sets hold."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from pyroute2.netlink import NETLINK_NETFILTER
 from pyroute2.netlink.nlsocket import AsyncNetlinkSocket
@@ -108,7 +108,7 @@ class IpsetSocket:
         """Close the socket."""
         self._socket.close()
 
-    def do(self, commands: Sequence[Command]) -> None:
+    def do(self, commands: Iterable[Command]) -> None:
         """Do all in order, as one sendmsg where it fits; the first refusal is raised.
 
         There are no transactions: what came before a refusal is done, and so may be what came
@@ -118,7 +118,7 @@ class IpsetSocket:
             if code:
                 raise error_for(code, command.cmd)
 
-    def try_each(self, commands: Sequence[Command]) -> Iterator[tuple[Command, int]]:
+    def try_each(self, commands: Iterable[Command]) -> Iterator[tuple[Command, int]]:
         """Do each in order and yield it with its errno, 0 if it was done."""
         for part in _parts(commands):
             first = self._send(part, Nlm.ACK)
@@ -183,7 +183,7 @@ class IpsetSocket:
             raise error_for(e.errno or 0, None) from e
 
 
-def _parts(commands: Sequence[Command]) -> Iterator[list[Command]]:
+def _parts(commands: Iterable[Command]) -> Iterator[list[Command]]:
     part: list[Command] = []
     size = 0
     for command in commands:

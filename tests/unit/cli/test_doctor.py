@@ -90,5 +90,5 @@ def test_the_rules_for_iptables_are_shell_lines_and_so_is_their_removal(doctor):
 
 
 def test_where_ipset_is_used_its_rules_are_looked_at(doctor):
-    status, text = doctor(inputs="enforcer: ipset\ninputs")
+    status, text = doctor(inputs="enforcer: ipset\nposture: enforce\ninputs")
     assert (1, True) == (status, "fail  iptables rules: 69 sets are not there yet" in text)
