@@ -71,6 +71,7 @@ EXCEPTIONS = {
     "decode/nginx_combined": "tests/samples/nginx.log",
     "decode/nginx_json": "tests/samples/nginx-json.log",
     "decode/request": "tests/samples",
+    "doctor/check": BY_TABLE,
     "enforce/base": "a protocol",
     "enforce/ipset_reader": BY_NETNS,
     "enforce/nft_reader": BY_NETNS,

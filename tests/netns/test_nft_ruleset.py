@@ -9,7 +9,7 @@ import time
 import pytest
 
 from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, gather, plan
-from excise.decide.span import merged, parse_span
+from excise.decide.span import Span, merged, parse_span
 from excise.enforce import nft_content as content
 from excise.enforce.nft import Nftables
 from excise.errors import DivergedError, ForeignTableError
@@ -121,32 +121,32 @@ table ip excise {
 	}
 
 	chain inbound {
-		ip saddr @block drop
-		ip saddr @block_net drop
+		ip saddr @block counter drop
+		ip saddr @block_net counter drop
 		tcp flags syn / fin,syn,rst,ack goto newconn
 		meta length > 120 goto indata
 	}
 
 	chain newconn {
-		ip saddr @newc drop
-		ip saddr @newc_net drop
+		ip saddr @newc counter drop
+		ip saddr @newc_net counter drop
 	}
 
 	chain indata {
-		ip saddr @igr drop
-		ip saddr @igr_net drop
+		ip saddr @igr counter drop
+		ip saddr @igr_net counter drop
 	}
 
 	chain cut {
-		ip daddr @block reject with tcp reset
-		ip daddr @block drop
-		ip daddr @block_net reject with tcp reset
-		ip daddr @block_net drop
+		meta l4proto tcp ip daddr @block counter reject with tcp reset
+		ip daddr @block counter drop
+		meta l4proto tcp ip daddr @block_net counter reject with tcp reset
+		ip daddr @block_net counter drop
 	}
 
 	chain outdata {
-		ip daddr @egr drop
-		ip daddr @egr_net drop
+		ip daddr @egr counter drop
+		ip daddr @egr_net counter drop
 	}
 }
 """
@@ -417,7 +417,9 @@ def test_a_restart_takes_over_what_is_there_with_its_deadlines(namespace, nft):
     assert before == handles(namespace)
     assert same(wish, again.read())
     assert [*merged(["192.0.2.0/24"])] == again._allow
-    assert "ip saddr @block drop" in namespace.nft("list chain ip excise inbound")
+    assert "ip saddr @block counter packets 0 bytes 0 drop" in namespace.nft(
+        "list chain ip excise inbound"
+    )
     again.close(keep=False)
 
 
@@ -461,6 +463,24 @@ def test_lifting_all_leaves_nothing(namespace, nft):
     assert "" == namespace.nft("list", "ruleset")
     assert ActiveSet() == nft.read()
     assert nft.in_sync()
+
+
+def test_counters_are_told_by_target_but_for_single_dropped_clients(nft):
+    held = list(some())
+    nft.apply(plan(some(), nft.read()))
+    counted = nft.counters(held)
+    drops = [e.span for e in held if e.measure is Measure.DROP]
+    alone = {span for span in drops if span.is_host or span.is_slash64}
+    assert {(e.measure, e.span) for e in held if e.span not in alone} == set(counted)
+    assert {(0, 0)} == {(t.packets, t.bytes) for t in counted.values()}
+
+
+def test_counters_are_read_past_elements_that_have_lapsed(nft):
+    base = parse_span("198.18.0.0/15").start
+    spans = [Span(4, base + n, base + n) for n in range(200)]
+    every = [Element(Measure.EGRESS, span, 5_120, time.time() + 600) for span in spans]
+    nft.apply(ChangeSet(additions=tuple(every[::3])))
+    assert {(e.measure, e.span) for e in every[::3]} == set(nft.counters(every))
 
 
 WITHOUT_RIGHTS = """

@@ -190,9 +190,13 @@ def test_a_running_download_is_slowed_to_its_rate_by_address_and_by_network(net)
         slowed = rate_over(client, 6.0)
         assert 0.5 * RATE < slowed < 1.6 * RATE
     assert rate_over(clients[2], 1.0) > 10 * RATE
-    counted = net.nft.counters()
-    assert counted["192.0.2.10/32", Measure.EGRESS].packets > 0
-    assert counted["2001:db8::/64", Measure.EGRESS].packets > 0
+    held = list(net.nft.read())
+    counted = net.nft.counters(held)
+    assert {(e.measure, e.span) for e in held} == set(counted)
+    assert all(traffic.packets > 0 for traffic in counted.values())
+    total = net.nft.totals()[Measure.EGRESS]
+    assert total.bytes >= sum(traffic.bytes for traffic in counted.values())
+    assert net.nft.in_sync()  # counting is no change of the rules
 
 
 @pytest.mark.parametrize("network", ["192.0.2.0/24", "192.0.0.0/22"])

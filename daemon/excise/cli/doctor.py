@@ -35,14 +35,14 @@ def register(app: typer.Typer) -> None:
         ] = False,
     ) -> None:
         """Check configuration, rules, inputs, kernel and daemon; exit 1 if any check fails."""
-        from excise.doctor import examine, read_tables
+        from excise.doctor import examine
 
         if undo and not iptables:
             raise typer.BadParameter("takes --iptables", param_hint="--undo")
         if iptables:
             print(_iptables(config, undo=undo), end="")
             return
-        checks = [*examine(config, read_tables), check_daemon(_client(socket, config))]
+        checks = [*examine(config), check_daemon(_client(socket, config))]
         if as_json:
             _print_json(checks)
         else:

@@ -66,7 +66,7 @@ LATER_INPUTS = ("journal", "syslog", "datagram", "http")
 TIER_KEYS = ("egress", "ingress", "new_connections")
 API_KEYS = ("socket", "listen")
 LOG_KEYS = ("file", "level", "format")
-NFT_KEYS = ("owner",)
+NFT_KEYS = ("owner", "audit")
 _LISTEN = 'like "127.0.0.1:7788"'
 _TIER_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 
@@ -302,4 +302,8 @@ def _log(node: Node) -> LogConfig:
 
 
 def _nft(node: Node) -> NftConfig:
-    return NftConfig(owner=Fields(node, NFT_KEYS).get("owner", boolean, False))
+    fields, blank = Fields(node, NFT_KEYS), NftConfig()
+    return NftConfig(
+        owner=fields.get("owner", boolean, blank.owner),
+        audit=fields.get("audit", boolean, blank.audit),
+    )

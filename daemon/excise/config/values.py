@@ -67,9 +67,13 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True)
 class NftConfig:
-    """nftables: `owner` ties the table to the daemon's netlink socket (flag owner)."""
+    """nftables: `owner` ties the table to the daemon's netlink socket (flag owner).
+
+    `audit`: listen for who else changes the table.
+    """
 
     owner: bool = False
+    audit: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,14 @@ from excise.config import Config
 from excise.daemon.converge import Converger
 from excise.daemon.core import Core
 from excise.daemon.inputs import InputLoop, Rejects
+from excise.daemon.meter import Meter
 from excise.daemon.reload import Loaded, in_force, load_all, refused
 from excise.decode.base import Decoder
 from excise.engine import Engine
 from excise.errors import EnforceError, RefusedError
 from excise.model.decision import Posture
 from excise.model.step import Effect, Input, SetPosture
-from excise.model.view import EnforcerView, InputView, PushView, ReloadView
+from excise.model.view import DroppedView, EnforcerView, InputView, PushView, ReloadView
 from excise.sources.base import State
 from excise.supervise import Progress
 
@@ -38,6 +39,7 @@ class Daemon:
     decoder: Callable[[str, Config], Decoder]
     progress: Progress
     kernel: Executor
+    meter: Meter
     started_ts: float
     config_path: Path | None
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -92,7 +94,11 @@ class Daemon:
 
     def enforcer(self) -> EnforcerView:
         """The kernel side and how it stands."""
-        return self.core.reconciler.view()
+        return self.meter.onto(self.core.reconciler.view())
+
+    def dropped(self, decision_id: str) -> DroppedView | None:
+        """What was taken away from a decision's target, None where that is not counted."""
+        return self.meter.dropped(decision_id)
 
     def not_ready(self) -> list[str]:
         """Reasons why the daemon does not do its job now; empty when it does."""

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
 from excise.daemon.roll import Census
 from excise.decide.capacity import Fitted, count, fit, is_client
 from excise.decide.desired import desired_of
 from excise.decide.holding import Holding
-from excise.decide.plan import ActiveSet, ChangeSet, Element, plan
-from excise.enforce.base import Enforcer
+from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, plan
+from excise.decide.span import Span
+from excise.enforce.base import Enforcer, Traffic, Witnessed
 from excise.errors import DivergedError
 from excise.model.decision import Tier
 from excise.model.settings import Room
 
 #: everything is planned anew at least so often, in case a change was missed
 WHOLE_S = 600.0
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,14 @@ class Outcome:
     evicted: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Counted(Generic[K]):
+    """What the kernel counted since it was taken hold of for the `built`th time."""
+
+    built: int
+    traffic: Mapping[K, Traffic]
+
+
 class Converger:
     """Remembers what the kernel was made to hold, so that a round only plans what changed."""
 
@@ -61,6 +72,7 @@ class Converger:
         self._basis: tuple[tuple[Tier, ...], tuple[str, ...], Room] | None = None
         self._planned_whole = float("-inf")
         self._opened = False
+        self._built = 0
 
     @property
     def opened(self) -> bool:
@@ -83,6 +95,7 @@ class Converger:
             return
         self._enforcer.open()
         self._guards, self._held, self._opened = None, None, True
+        self._built += 1
         self._guard(protected, ports)
 
     def sweep(self) -> None:
@@ -96,6 +109,23 @@ class Converger:
     def drifted(self) -> bool:
         """Whether the kernel no longer holds what it was made to hold."""
         return self._opened and (self._held is None or not self._enforcer.in_sync())
+
+    def witnessed(self) -> Witnessed:
+        """Return what others did to the kernel since the last call."""
+        return self._enforcer.witnessed() if self._opened else Witnessed()
+
+    def countable(self) -> list[Element]:
+        """Return what may have counters of its own of what the kernel was made to hold."""
+        held = self._held or ()
+        return [e for e in held if e.measure is not Measure.DROP or not is_client(e.span)]
+
+    def count(self, elements: Sequence[Element]) -> Counted[tuple[Measure, Span]]:
+        """Return what was counted for these elements. Raises EnforceError."""
+        return Counted(self._built, self._enforcer.counters(elements) if self._opened else {})
+
+    def count_all(self) -> Counted[Measure]:
+        """Return all that was counted, by measure. Raises EnforceError."""
+        return Counted(self._built, self._enforcer.totals() if self._opened else {})
 
     def converge(self, wish: Wish) -> Outcome:
         """Make the kernel hold what `wish` asks for. Raises EnforceError.

@@ -18,7 +18,7 @@ def make_enforcer(config: Config) -> Enforcer:
         case Backend.DRY_RUN:
             return DryRun()
         case Backend.NFTABLES:
-            return Nftables(owner=config.nft.owner)
+            return Nftables(owner=config.nft.owner, audit=config.nft.audit)
         case Backend.IPSET:
             return Ipset(config.tiers)
 

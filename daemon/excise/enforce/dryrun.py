@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from excise.decide.plan import ActiveSet, ChangeSet, Desired, plan
+from excise.decide.plan import ActiveSet, ChangeSet, Desired, Element, plan
 from excise.decide.span import merged
-from excise.enforce.base import Counters
+from excise.enforce.base import Counters, Totals, Witnessed
 
 
 class DryRun:
@@ -60,9 +60,17 @@ class DryRun:
         """Nothing: there is nothing to bite."""
         return ""
 
-    def counters(self) -> Counters:
+    def counters(self, elements: Iterable[Element]) -> Counters:  # noqa: ARG002  # the protocol's
         """No packet is seen."""
         return {}
+
+    def totals(self) -> Totals:
+        """No packet is seen."""
+        return {}
+
+    def witnessed(self) -> Witnessed:
+        """Nobody else is there."""
+        return Witnessed()
 
     def lift_all(self) -> None:
         """Forget everything."""

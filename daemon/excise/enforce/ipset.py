@@ -13,13 +13,13 @@ import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 
-from excise.decide.plan import TOLERANCE_S, ActiveSet, ChangeSet, Desired, Measure, gather
+from excise.decide.plan import TOLERANCE_S, ActiveSet, ChangeSet, Desired, Element, Measure, gather
 from excise.decide.span import Span, merged
 from excise.enforce import ipset_layout as layout
 from excise.enforce import ipset_wire as wire
-from excise.enforce.base import Counters, Traffic
+from excise.enforce.base import Counters, Totals, Traffic, Witnessed
 from excise.enforce.ipset_layout import ALLOW, GATE, PORTS, TEMPORARY, VERSIONS, SetSpec
-from excise.enforce.ipset_ledger import Held, Ledger, Steps
+from excise.enforce.ipset_ledger import Held, Ledger, Steps, keys_of
 from excise.enforce.ipset_reader import Headers, IpsetReader, unreferenced
 from excise.enforce.ipset_rules import MAXELEM
 from excise.enforce.ipset_socket import IpsetSocket, error_for
@@ -171,20 +171,32 @@ class Ipset:
             f" {', '.join(names[:3])}{more}: run 'excise doctor --iptables' for the rules"
         )
 
-    def counters(self) -> Counters:
-        """Return what was taken away from each target but single dropped addresses."""
+    def counters(self, elements: Iterable[Element]) -> Counters:
+        """Return what was taken away from these; single dropped addresses have no counter."""
         with self._lock:
-            found: dict[tuple[str, Measure], Traffic] = {}
-            for spec, shelf in self._ledger.shelves.items():
-                if not (spec.kind.counted and shelf.held and spec.measure):
-                    continue
-                spans = self._ledger.span_at(spec)
+            asked: dict[SetSpec, dict[int, Span]] = {}
+            for e in elements:
+                spec = layout.spec_of(e.measure, e.span, e.rate)
+                if spec.kind.counted and self._ledger.held(spec):
+                    asked.setdefault(spec, {}).update(dict.fromkeys(keys_of(e.span), e.span))
+            found: dict[tuple[Measure, Span], Traffic] = {}
+            for spec, spans in asked.items():
                 for entry in self._reader.entries(spec):
-                    span = spans.get(entry.key) or layout.span_of(spec.version, entry.key)
-                    where = str(span), spec.measure
-                    seen = found.get(where, Traffic(0, 0))
-                    found[where] = Traffic(seen.packets + entry.packets, seen.bytes + entry.bytes)
+                    span = spans.get(entry.key)
+                    if span is None or spec.measure is None:
+                        continue
+                    where = spec.measure, span
+                    told = Traffic(entry.packets, entry.bytes)
+                    found[where] = found[where] + told if where in found else told
             return found
+
+    def totals(self) -> Totals:
+        """Not counted: the rules, and their counters, are the operator's."""
+        return {}
+
+    def witnessed(self) -> Witnessed:
+        """Nothing: the kernel tells nobody who changed a set."""
+        return Witnessed()
 
     def lift_all(self) -> None:
         """Empty all our sets, and remove those that no rule refers to."""

@@ -176,10 +176,6 @@ class Ledger:
             for span, until in _joined(spec, left):
                 yield Element(measure, span, spec.rate, until)
 
-    def span_at(self, spec: SetSpec) -> dict[int, Span]:
-        """Return the span that each key of a set belongs to; of hosts those asked for."""
-        return {key: span for span, keys in self._spans.get(spec, {}).items() for key in keys}
-
 
 def keys_of(span: Span) -> tuple[int, ...]:
     """Return the entries that a span becomes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 
 from excise.decide.holding import Holding
 from excise.decide.plan import (
@@ -12,13 +13,13 @@ from excise.decide.plan import (
     ChangeSet,
     Desired,
     Element,
-    Measure,
     plan,
 )
 from excise.decide.span import Span, merged
 from excise.enforce import nft_content as content
 from excise.enforce import nft_layout as layout
-from excise.enforce.base import Counters, Traffic
+from excise.enforce.base import Counters, Totals, Witnessed
+from excise.enforce.nft_audit import NftAudit
 from excise.enforce.nft_check import (
     Ruleset,
     rules_intact,
@@ -37,6 +38,8 @@ from excise.errors import DivergedError, EnforceError, UnsupportedError
 TRANSACTION_BYTES = 320 << 10
 #: of more additions than this, so many are read back, and the sets' counts compared
 SAMPLE = 500
+#: transactions larger than this are not told to our own listener
+AUDIT_BYTES = 1 << 15
 #: of more entries than this, what the kernel holds is not read: a dump's time grows as the square
 READ_MOST = 300_000
 READ_TRIES = 3
@@ -46,7 +49,8 @@ class Nftables:
     """An Enforcer on nftables tables `ip excise` and `ip6 excise`.
 
     With `owner` nobody else can change or flush them while the daemon runs, an administrator's
-    nft(8) included. `netns` names another network namespace, `clock` gives epoch seconds.
+    nft(8) included. With `audit` it listens for who else changes them. `netns` names another
+    network namespace, `clock` gives epoch seconds.
     """
 
     name = "nftables"
@@ -55,10 +59,14 @@ class Nftables:
         self,
         *,
         owner: bool = False,
+        audit: bool = False,
         netns: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._flags = layout.OWNER | layout.PERSIST if owner else 0
+        self._audits = audit
+        self._audit: NftAudit | None = None
+        self._deaf = ""
         self._netns = netns
         self._clock = clock
         self._lock = threading.RLock()
@@ -84,6 +92,7 @@ class Nftables:
             self._opened = NftSocket(self._netns)
             try:
                 self._take_over()
+                self._listen()
             except EnforceError:
                 self._shut()
                 raise
@@ -185,18 +194,26 @@ class Nftables:
         """Nothing: the rules are made with the sets."""
         return ""
 
-    def counters(self) -> Counters:
-        """Return what was taken away from each target but single dropped addresses."""
+    def counters(self, elements: Iterable[Element]) -> Counters:
+        """Return what was taken away from these; single dropped clients have no counter."""
         with self._lock:
-            held = self._held or ()
-            counted = [e for e in held if layout.spec_of(e.measure, e.span).counted]
-            found: dict[tuple[str, Measure], Traffic] = {}
-            entries = self._reader.entries([content.query(e) for e in counted])
-            for e, (raw, _ts) in zip(counted, entries, strict=True):
-                traffic = content.traffic_of(raw) if raw else None
-                if traffic:
-                    found[str(e.span), e.measure] = traffic
-            return found
+            return self._reader.counters(elements)
+
+    def totals(self) -> Totals:
+        """Return what our rules took away since they were made."""
+        with self._lock:
+            return self._reader.totals()
+
+    def witnessed(self) -> Witnessed:
+        """Return what others did since the last call; nothing unless it listens."""
+        with self._lock:
+            if self._audit is None:
+                return Witnessed(problem=self._deaf)
+            try:
+                return self._audit.witnessed()
+            except OSError as error:
+                self._go_deaf(error)
+                return Witnessed(problem=self._deaf)
 
     def lift_all(self) -> None:
         """Remove both tables."""
@@ -216,7 +233,25 @@ class Nftables:
             finally:
                 self._shut()
 
+    def _listen(self) -> None:
+        """Begin to listen for others; where that may not be, changes stay without a name."""
+        if not self._audits:
+            return
+        try:
+            self._audit, self._deaf = NftAudit(self._socket.port, self._netns), ""
+        except OSError as error:
+            self._go_deaf(error)
+
+    def _go_deaf(self, error: OSError) -> None:
+        self._deaf = f"cannot listen for changes of others: {error}"
+        if self._audit is not None:
+            self._audit.close()
+            self._audit = None
+
     def _shut(self) -> None:
+        if self._audit is not None:
+            self._audit.close()
+            self._audit = None
         if self._opened is not None:
             self._opened.close()
             self._opened = None
@@ -292,7 +327,9 @@ class Nftables:
 
     def _commit(self, messages: Sequence[Message]) -> None:
         if messages:
-            self._socket.commit(messages)
+            is_large = sum(len(m.payload) for m in messages) > AUDIT_BYTES
+            with self._audit.away() if self._audit and is_large else nullcontext():
+                self._socket.commit(messages)
             # counted, not asked for: a foreign change in between must not pass unseen
             self._generation = (self._generation + 1) & 0xFFFFFFFF
 

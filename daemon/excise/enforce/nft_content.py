@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from excise.decide.plan import TOLERANCE_S, ChangeSet, Element, Measure
 from excise.decide.span import BITS, SLASH64, Span
-from excise.enforce.base import Traffic
 from excise.enforce.nft_elem import (
     LIST_BYTES,
     RawElement,
@@ -181,17 +180,6 @@ def rate_of(raw: RawElement, measure: Measure) -> int:
             per_s = int.from_bytes(fields.get(2, b""), "big")
             return rate * 3600 // max(1, per_s) if measure is Measure.CONNECTIONS else rate
     return 0
-
-
-def traffic_of(raw: RawElement) -> Traffic | None:
-    """Return what an element's counter says, None where it has none."""
-    for name, fields in raw.expressions:
-        if name == "counter":
-            return Traffic(
-                packets=int.from_bytes(fields.get(2, b""), "big"),
-                bytes=int.from_bytes(fields.get(1, b""), "big"),
-            )
-    return None
 
 
 def spans_of(version: int, raws: Iterable[RawElement]) -> Iterator[tuple[Span, RawElement]]:

@@ -221,7 +221,8 @@ def _chains(version: int) -> Iterator[Message]:
 def _rules(version: int) -> Iterator[tuple[str, tuple[bytes, ...]]]:
     """Yield (chain, expressions) in order."""
     source, target = _address(version, 0), _address(version, 1)
-    drop, accept = expr.verdict(DROP), expr.verdict(ACCEPT)
+    # what is taken away is counted: costs nothing but to the packets that end there
+    drop, accept = expr.counter() + expr.verdict(DROP), expr.verdict(ACCEPT)
     tcp = (expr.meta(META_L4PROTO), expr.compare(bytes([TCP])))
 
     yield "pre", (expr.meta(META_IIF), expr.compare(struct.pack("=I", 1)), accept)  # 1 is lo
@@ -240,7 +241,7 @@ def _rules(version: int) -> Iterator[tuple[str, tuple[bytes, ...]]]:
         yield hook, (target, expr.lookup("allow"), accept)
         yield from _service(hook, 0, "cut")
     for match in _matches(Measure.DROP, version, target):
-        yield "cut", (*tcp, *match, expr.reject_with_reset())
+        yield "cut", (*tcp, *match, expr.counter(), expr.reject_with_reset())
         yield "cut", (*match, drop)
 
     yield "post", (target, expr.lookup("allow"), accept)

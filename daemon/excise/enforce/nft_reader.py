@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from excise.decide.plan import Element
+from excise.decide.plan import Element, Measure
 from excise.decide.span import Span
 from excise.enforce import nft_content as content
+from excise.enforce import nft_count as count
 from excise.enforce import nft_layout as layout
+from excise.enforce.base import Traffic
 from excise.enforce.nft_check import Ruleset
 from excise.enforce.nft_elem import RawElement, raw_elements
 from excise.enforce.nft_layout import ALLOW, FAMILIES, PORTS, SETS, TABLE, VERSIONS, SetSpec
@@ -126,6 +128,24 @@ class NftReader:
             held = content.elements_of(e.measure, e.span.version, spec, entries, now)
             yield e, next(held, None)
 
+    def counters(self, elements: Iterable[Element]) -> dict[tuple[Measure, Span], Traffic]:
+        """Return what the counters of those of the elements say that are held and have one."""
+        found: dict[tuple[Measure, Span], Traffic] = {}
+        for group in count.groups(e for e in elements if count.is_counted(e)):
+            rest: Sequence[Element] = group
+            while rest:
+                answers = self._socket.ask_several(count.query(rest))
+                for e, answer in zip(rest, answers, strict=False):
+                    traffic = count.count_of(e, answer)
+                    if traffic is not None:
+                        found[e.measure, e.span] = traffic
+                rest = rest[len(answers) + 1 :]  # the one that stopped it has lapsed
+        return found
+
+    def totals(self) -> dict[Measure, Traffic]:
+        """Return what our rules counted."""
+        return count.counted_by(r for v in FAMILIES for r in self._socket.ask(count.rules_query(v)))
+
     def generation(self) -> int:
         """Return the number of the ruleset's latest change, in 32 bits."""
         (answer,) = self._socket.ask_each([Message(Msg.GETGEN, 0, b"")])
@@ -138,9 +158,9 @@ class NftReader:
         sets = list(self._ours(Msg.GETSET))
         counts: dict[Name, int] = {}
         for family, fields in sets:
-            count = fields.get(layout.SET_COUNT)
-            if count is not None:
-                counts[VERSIONS[family], _name(fields[2])] = int.from_bytes(count, "big")
+            number = fields.get(layout.SET_COUNT)
+            if number is not None:
+                counts[VERSIONS[family], _name(fields[2])] = int.from_bytes(number, "big")
         tables, chains = list(self._ours(Msg.GETTABLE)), list(self._ours(Msg.GETCHAIN))
         return Look(Ruleset(tables, chains, sets, list(self._ours(Msg.GETRULE))), counts)
 

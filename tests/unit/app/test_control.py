@@ -2,6 +2,7 @@ from contextlib import aclosing
 
 import pytest
 
+from excise.daemon import house
 from excise.daemon.control import RECORD, Daemon
 from excise.daemon.inputs import InputLoop
 from excise.daemon.readers import make_decoder
@@ -48,6 +49,7 @@ def daemon(core, clock, executor, write):
         decoder=decoder,
         progress=Progress(clock.monotonic, 60.0),
         kernel=executor,
+        meter=house.make_meter(core, executor),
         started_ts=clock.wall(),
         config_path=write("posture: enforce"),
     )
