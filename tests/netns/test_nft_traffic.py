@@ -194,8 +194,9 @@ def test_a_running_download_is_slowed_to_its_rate_by_address_and_by_network(net)
     counted = net.nft.counters(held)
     assert {(e.measure, e.span) for e in held} == set(counted)
     assert all(traffic.packets > 0 for traffic in counted.values())
-    total = net.nft.totals()[Measure.EGRESS]
-    assert total.bytes >= sum(traffic.bytes for traffic in counted.values())
+    if net.nft.name == "nftables":  # the rules of iptables are counted by their owner
+        total = net.nft.totals()[Measure.EGRESS]
+        assert total.bytes >= sum(traffic.bytes for traffic in counted.values())
     assert net.nft.in_sync()  # counting is no change of the rules
 
 
