@@ -75,6 +75,11 @@ class Converger:
         """The enforcer's name."""
         return self._enforcer.name
 
+    @property
+    def unmet(self) -> str:
+        """What a person must do before what the kernel holds bites; empty where nothing."""
+        return self._enforcer.unmet() if self._opened else ""
+
     def open(
         self, protected: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
     ) -> None:

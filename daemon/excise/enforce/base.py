@@ -103,6 +103,10 @@ class Enforcer(Protocol):
         """Whether the kernel still holds what we put there; cheap enough for a poll."""
         ...
 
+    def unmet(self) -> str:
+        """Say what a person must do before this bites; empty where nothing. Asks no kernel."""
+        ...
+
     def counters(self, elements: Iterable[Element]) -> Counted[tuple[Measure, Span]]:
         """Return what was taken away from those of these elements that have a counter.
 

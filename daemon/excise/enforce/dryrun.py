@@ -61,6 +61,10 @@ class DryRun:
         """Nobody else can change it."""
         return True
 
+    def unmet(self) -> str:
+        """Nothing: there is nothing to bite."""
+        return ""
+
     def counters(self, elements: Iterable[Element]) -> Counted[tuple[Measure, Span]]:  # noqa: ARG002  # the protocol's
         """No packet is seen."""
         return Counted(0, {})

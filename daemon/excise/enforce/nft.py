@@ -160,6 +160,10 @@ class Nftables:
                 return False
             return self._held is None or not lacks(self._held, look.counts, self._clock())
 
+    def unmet(self) -> str:
+        """Nothing: the rules are made with the sets."""
+        return ""
+
     def counters(self, elements: Iterable[Element]) -> Counted[tuple[Measure, Span]]:
         """Return what was taken away from these; single dropped clients have no counter."""
         with self._lock:

@@ -120,6 +120,10 @@ class Shaped:
             self._look()
         return self._nft.in_sync()
 
+    def unmet(self) -> str:
+        """Nothing: the rules are made with the sets."""
+        return ""
+
     def counters(self, elements: Iterable[Element]) -> Counted[tuple[Measure, Span]]:
         """Return what was taken away from these; queueing takes nothing away."""
         return self._nft.counters(elements)
