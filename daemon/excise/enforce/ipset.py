@@ -18,8 +18,8 @@ from excise.decide.span import Span, merged
 from excise.enforce import ipset_layout as layout
 from excise.enforce import ipset_wire as wire
 from excise.enforce.base import Counted, Traffic, Witnessed
-from excise.enforce.ipset_layout import ALLOW, GATE, PORTS, TEMPORARY, VERSIONS, SetSpec
-from excise.enforce.ipset_ledger import Held, Ledger, Steps, keys_of
+from excise.enforce.ipset_layout import ALLOW, GATE, PORTS, TEMPORARY, SetSpec
+from excise.enforce.ipset_ledger import Held, Ledger, Steps, allowed_in, guards_of, keys_of
 from excise.enforce.ipset_reader import Headers, IpsetReader, unreferenced
 from excise.enforce.ipset_rules import MAXELEM
 from excise.enforce.ipset_socket import IpsetSocket, error_for
@@ -84,7 +84,7 @@ class Ipset:
                 half_filled = [n for n in self._reader.names() if n.endswith(TEMPORARY)]
                 self._each([wire.destroy(name) for name in half_filled], {0})
                 dumped = self._reader.dump_all(self._reader.headers())
-                self._allow = _spans(dumped)
+                self._allow = allowed_in(dumped)
                 self._ports = sorted(dumped.get(PORTS, {}))
                 self._hold(Ledger(self._meant(dumped)))
             except EnforceError:
@@ -146,10 +146,10 @@ class Ipset:
         with self._lock:
             if (spans, numbers) == (self._allow, self._ports):
                 return
-            old = _guards(self._allow, self._ports)
+            old = guards_of(self._allow, self._ports)
             # noted first: should this fail, `replace` puts them in place
             self._allow, self._ports = spans, numbers
-            new = _guards(spans, numbers)
+            new = guards_of(spans, numbers)
             put = {spec: {k: 0.0 for k in new[spec] if k not in old[spec]} for spec in new}
             take = {spec: [k for k in old[spec] if k not in new[spec]] for spec in new}
             self._socket.do(self._commands(Steps(put, take)))
@@ -251,7 +251,7 @@ class Ipset:
         headers = self._reader.headers()
         content: dict[SetSpec, Held] = {spec: {} for spec in self._standing}
         content |= {spec: shelf.held for spec, shelf in ledger.shelves.items()}
-        content |= _guards(self._allow, self._ports)
+        content |= guards_of(self._allow, self._ports)
         steps = self._differences(content, headers)
         unfit = {s for s, h in headers.items() if not _fits(s, h, len(content.get(s, ())))}
         self._ledger, self._there = ledger, set(content)
@@ -372,24 +372,6 @@ def _create(spec: SetSpec, name: str, entries: int) -> Command:
 def _fits(spec: SetSpec, header: Header, entries: int) -> bool:
     """Whether a set that is there is made as we would make it, and has room for so many."""
     return header.kind == spec.kind and (spec == PORTS or entries <= header.maxelem)
-
-
-def _guards(allow: Sequence[Span], ports: Sequence[int]) -> dict[SetSpec, Held]:
-    """Return what the guard sets hold."""
-    content: dict[SetSpec, Held] = {PORTS: dict.fromkeys(ports, 0.0)}
-    for version, spec in ALLOW.items():
-        spans = [span for span in allow if span.version == version]
-        content[spec] = {key: 0.0 for span in spans for key in layout.cidrs(span)}
-    return content
-
-
-def _spans(dumped: Mapping[SetSpec, Held]) -> list[Span]:
-    """Return what the allow sets hold, in order, without seams."""
-    return merged(
-        str(layout.span_of(version, key))
-        for version in VERSIONS
-        for key in dumped.get(ALLOW[version], {})
-    )
 
 
 def _lacking(spec: SetSpec, want: Held, have: Held, now: float) -> Held:

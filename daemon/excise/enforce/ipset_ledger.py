@@ -9,8 +9,18 @@ from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 
 from excise.decide.plan import TOLERANCE_S, ChangeSet, Element, Measure
-from excise.decide.span import Span
-from excise.enforce.ipset_layout import GATE, SetSpec, cidrs, mask_of, span_of, spec_of
+from excise.decide.span import Span, merged
+from excise.enforce.ipset_layout import (
+    ALLOW,
+    GATE,
+    PORTS,
+    VERSIONS,
+    SetSpec,
+    cidrs,
+    mask_of,
+    span_of,
+    spec_of,
+)
 from excise.enforce.ipset_wire import BITS, key_of
 
 #: keys of one set, and epoch seconds until when
@@ -182,6 +192,22 @@ def keys_of(span: Span) -> tuple[int, ...]:
     if span.is_host:
         return (key_of(span.start, BITS[span.version]),)
     return tuple(cidrs(span))
+
+
+def guards_of(allow: Sequence[Span], ports: Sequence[int]) -> dict[SetSpec, Held]:
+    """Return what the guard sets hold."""
+    content: dict[SetSpec, Held] = {PORTS: dict.fromkeys(ports, 0.0)}
+    for version, spec in ALLOW.items():
+        spans = [span for span in allow if span.version == version]
+        content[spec] = {key: 0.0 for span in spans for key in cidrs(span)}
+    return content
+
+
+def allowed_in(dumped: Mapping[SetSpec, Held]) -> list[Span]:
+    """Return what the allow sets hold, in order, without seams."""
+    return merged(
+        str(span_of(version, key)) for version in VERSIONS for key in dumped.get(ALLOW[version], {})
+    )
 
 
 def _joined(spec: SetSpec, keys: Held) -> Iterator[tuple[Span, float]]:
