@@ -23,6 +23,7 @@ from tests.bench.others import COUNT, run
 from tests.bench.places import namespace
 
 from excise.daemon.converge import Converger
+from excise.daemon.culprits import Culprits
 from excise.daemon.reconcile import Reconciler
 from excise.decide.span import Span, parse_span
 from excise.enforce.nft import Nftables
@@ -98,6 +99,7 @@ class Loop:
             executor=self._executor,
             on_alarm=lambda code, _text: self.alarms.append(code),
             log=make_log(level="error"),
+            culprits=Culprits(make_log(level="error"), time.time),
         )
         self._reconciler = reconciler
         running = asyncio.create_task(reconciler.run(lambda: None))

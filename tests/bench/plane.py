@@ -12,7 +12,7 @@ from excise.decide.plan import Element, Measure
 from excise.decide.span import Span, parse_span
 from excise.enforce.nft_socket import NftSocket
 from excise.model.decision import Action, Decision, DecisionEvent, Op, Plane
-from excise.model.settings import DEFAULT_TIERS
+from excise.model.settings import DEFAULT_TIERS, Room
 
 HOUR_S = 3600.0
 PORTS = (443,)
@@ -69,7 +69,9 @@ class Rounds:
 
     def wish(self) -> Wish:
         """Return what the kernel should be made from now."""
-        return Wish(self.roll.census(), DEFAULT_TIERS, (), PORTS, time.time())
+        now = time.time()
+        room = Room(clients=1 << 21, networks=1 << 14)
+        return Wish(self.roll.census(now), DEFAULT_TIERS, (), PORTS, now, room)
 
     def turn(self) -> Outcome:
         """Do one round."""

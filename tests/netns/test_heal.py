@@ -8,6 +8,7 @@ from contextlib import suppress
 import pytest
 
 from excise.daemon.converge import Converger, Wish
+from excise.daemon.culprits import Culprits
 from excise.daemon.reconcile import Reconciler
 from excise.daemon.roll import Roll
 from excise.decide.desired import desired
@@ -72,14 +73,15 @@ class Kept:
         self.converger = Converger(self.nft)
 
     def wish(self):
-        return Wish(self.roll.census(), DEFAULT_TIERS, ("192.0.2.1/32",), (443,), time.time())
+        now = time.time()
+        return Wish(self.roll.census(now), DEFAULT_TIERS, ("192.0.2.1/32",), (443,), now)
 
     def tables(self):
         """Return the tables as nft lists them, without elements."""
         return self.namespace.nft("-t", "-s", "list", "ruleset")
 
     def holds_all(self):
-        decisions = self.roll.census().decisions()
+        decisions = self.roll.census(time.time()).everything().values()
         want = desired(decisions, DEFAULT_TIERS, ("192.0.2.1/32",), time.time())
         return plan(want, self.nft.read()).is_empty
 
@@ -150,6 +152,7 @@ def test_the_loop_puts_everything_right_while_decisions_come_in(kept):
             executor=executor,
             on_alarm=lambda _code, _text: None,
             log=make_log(level="error"),
+            culprits=Culprits(make_log(level="error"), time.time),
         )
         tasks = [
             asyncio.create_task(reconciler.run(lambda: None)),
@@ -172,4 +175,4 @@ def test_the_loop_puts_everything_right_while_decisions_come_in(kept):
     assert before == kept.tables()
     assert not kept.converger.drifted()
     assert kept.holds_all()
-    assert len(kept.roll.census().entries) > len(DECISIONS)
+    assert kept.roll.census(time.time()).total > len(DECISIONS)

@@ -115,7 +115,7 @@ def test_a_renewal_moves_the_deadline_and_keeps_the_counter(namespace, ipset):
     namespace.ipset("add", "-exist", "excise4-egr-5120", "203.0.113.9", *counted)
     ipset.apply(ChangeSet(additions=(element(Measure.EGRESS, "203.0.113.9", 5_120, 7200.0),)))
     assert "timeout 7199 packets 7 bytes 700" in namespace.ipset("list", "excise4-egr-5120")
-    (counted,) = ipset.counters(ipset.read()).values()
+    (counted,) = ipset.counters(ipset.read()).traffic.values()
     assert 700 == counted.bytes
 
 

@@ -14,7 +14,8 @@ from demo.world import WorldError  # noqa: E402 - needs the path above
 from tests.bench import served, stream  # noqa: E402
 from tests.bench.places import missing  # noqa: E402
 
-from excise.decide.plan import ChangeSet, Element, Measure, parse_span  # noqa: E402
+from excise.decide.plan import ChangeSet, Element, Measure  # noqa: E402
+from excise.decide.span import parse_span  # noqa: E402
 from excise.enforce.nft import Nftables  # noqa: E402
 
 pytestmark = pytest.mark.netns

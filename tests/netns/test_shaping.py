@@ -219,7 +219,7 @@ def test_what_a_killed_daemon_left_is_taken_over(wire):
     assert "" == wire.host.nft("list", "ruleset")
     heir.close(keep=True)
     killed._htb.close()
-    killed._nft._shut()
+    killed._nft._ground.shut()
 
 
 def test_what_a_killed_daemon_left_is_removed_where_shaping_was_switched_off(wire):

@@ -13,6 +13,7 @@ from excise.daemon.converge import Converger, Wish
 from excise.daemon.roll import Roll
 from excise.decide.desired import desired
 from excise.decide.plan import Measure, plan
+from excise.decide.span import parse_span
 from excise.enforce.nft import Nftables
 from excise.model.decision import Action, Decision, DecisionEvent, Op, Plane
 from excise.model.settings import DEFAULT_TIERS
@@ -54,7 +55,8 @@ class Story:
         self.converger = Converger(self.nft)
 
     def wish(self):
-        return Wish(self.roll.census(), DEFAULT_TIERS, self.protected, PORTS, time.time())
+        now = time.time()
+        return Wish(self.roll.census(now), DEFAULT_TIERS, self.protected, PORTS, now)
 
     def decide(self, op, *decisions):
         """Let decisions change; return whether the kernel holds all that is decided then."""
@@ -64,7 +66,7 @@ class Story:
         return self.holds_all()
 
     def holds_all(self):
-        decisions = self.roll.census().decisions()
+        decisions = self.roll.census(time.time()).everything().values()
         want = desired(decisions, DEFAULT_TIERS, self.protected, time.time())
         return plan(want, self.nft.read()).is_empty
 
@@ -94,7 +96,8 @@ def tell():
     seen["lifted"] = story.decide(Op.LIFT, *many[:4000])
     story.protected.append("192.0.2.64/26")
     seen["guarded"] = story.decide(Op.ADD, decision("192.0.2.0/24"))
-    seen["counted"] = ("2001:db8:1::/64", Measure.EGRESS) in story.nft.counters()
+    counted = story.nft.counters(story.nft.read()).traffic
+    seen["counted"] = (Measure.EGRESS, parse_span("2001:db8:1::/64")) in counted
     seen["healed a flush"] = story.repaired("flush ruleset")
     seen["healed a chain"] = story.repaired("flush chain ip excise inbound")
     seen["healed a rule"] = story.repaired("insert rule ip6 excise pre accept")

@@ -153,12 +153,7 @@ class Nftables:
     def in_sync(self) -> bool:
         """Compare the ruleset's generation; look closer when somebody else made a change."""
         with self._lock:
-            if not self._ground.changed():
-                return True
-            look = self._ground.settle()
-            if look is None:
-                return False
-            return self._held is None or not lacks(self._held, look.counts, self._clock())
+            return self._ground.in_sync(self._holds)
 
     def unmet(self) -> str:
         """Nothing: the rules are made with the sets."""
@@ -201,6 +196,10 @@ class Nftables:
                     self.lift_all()
             finally:
                 self._ground.shut()
+
+    def _holds(self, look: Look) -> bool:
+        """Whether no set counts fewer entries than it must have, as far as that is known."""
+        return self._held is None or not lacks(self._held, look.counts, self._clock())
 
     def _units(self, change: ChangeSet) -> Iterable[list[Message]]:
         return content.changes(change, self._clock, in_place=self._renews_in_place)

@@ -155,25 +155,24 @@ class Ground:
             self._relay(look)
         return look
 
-    def changed(self) -> bool:
-        """Whether somebody else changed the ruleset since the last `settle`."""
-        return self.reader.generation() != self._generation
+    def in_sync(self, holds: Callable[[Look], bool]) -> bool:
+        """Whether our tables are as they ought to be, and `holds` says the same of their elements.
 
-    def settle(self) -> Look | None:
-        """Look at what somebody else changed; None unless our tables are as they ought to be.
-
-        Where that change began or ended NAT, the rules for containers follow it.
+        Looks only after somebody else changed the ruleset. Where that change began or ended NAT,
+        the rules for containers follow it.
         """
         generation = self.reader.generation()
+        if generation == self._generation:
+            return True
         look = self.reader.look()
         if not self._laid:
-            return None if look.ruleset.tables else look
-        if not (self._has_sets(look) and self._stands(look)):
-            return None
+            return not look.ruleset.tables
+        if not (self._has_sets(look) and self._stands(look) and holds(look)):
+            return False
         self._generation = generation
         if self._adapt():
             self._relay(look)
-        return look
+        return True
 
     def set_guards(self, wanted: Guards) -> None:
         """Make the guards so. Raises DivergedError if they are not afterwards."""
