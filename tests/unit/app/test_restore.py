@@ -45,7 +45,7 @@ def log(tmp_path):
 def reader(log):
     return Reader(
         name=str(log),
-        open_source=lambda: FileTail(log, from_start=True, linger_s=0.0, use_inotify=False),
+        open_source=lambda: FileTail(log, from_start=True, linger_s=0.0),
         make_decoder=lambda: decoder_for("record", DecodeContext((), b"")),
         from_start=True,
     )
@@ -56,7 +56,7 @@ def cursor_at(log):
     """Return the stored cursor behind so many bytes of the log."""
 
     def make(offset):
-        source = FileTail(log, from_start=True, use_inotify=False)
+        source = FileTail(log, from_start=True)
         cursor = source.poll().cursor
         source.close()
         return encode_cursor(replace(cursor, offset=offset))
