@@ -13,14 +13,24 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from glob import glob
 from pathlib import Path
 
-from excise.config import Backend, Config, InputConfig, read_config, rule_directories
+from excise.config import (
+    Backend,
+    Config,
+    InputConfig,
+    JournalConfig,
+    read_config,
+    rule_directories,
+)
 from excise.enforce.nft_layout import MARK, TABLE
 from excise.enforce.nft_socket import NftSocket
 from excise.enforce.nft_wire import Message, Msg, parse
-from excise.errors import ConfigError, EnforceError
+from excise.errors import ConfigError, EnforceError, SourceError
 from excise.rulecheck import load_rules
+from excise.sources.journal import find_journalctl, last_cursor
+from excise.unpack import is_packed
 
 #: several expressions in a set's element (NFTA_SET_ELEM_EXPRESSIONS): limit and counter
 KERNEL_LEAST = (5, 11)
@@ -110,8 +120,12 @@ def check_rules(config: Config) -> Check:
 
 def check_input(one: InputConfig) -> Check:
     """Whether an input can be read by this user."""
+    if one.journal is not None:
+        return check_journal(one.journal)
     if one.file is None:
-        return Check("input", State.OK, "standard input")
+        return Check("input", State.OK, one.name)
+    if one.pattern:
+        return check_pattern(one)
     name = f"{one.file} ({one.format})"
     if os.access(one.file, os.R_OK):
         return Check("input", State.OK, f"{name} is readable")
@@ -120,6 +134,27 @@ def check_input(one: InputConfig) -> Check:
         return Check("input", State.FAIL, f"{name} is not readable", advice)
     advice = "let the gateway log there; the daemon waits for the file"
     return Check("input", State.WARN, f"{name} is not there", advice)
+
+
+def check_journal(journal: JournalConfig) -> Check:
+    """Whether the journal can be read by this user."""
+    try:
+        last_cursor(find_journalctl(), journal)
+    except SourceError as error:
+        return Check("input", State.FAIL, str(error), "see docs/inputs.md, journal")
+    return Check("input", State.OK, f"{journal.name} is readable")
+
+
+def check_pattern(one: InputConfig) -> Check:
+    """Whether any file fits a pattern, and all that do can be read by this user."""
+    names = [name for name in glob(one.name, recursive=True) if not is_packed(name)]
+    if not names:
+        return Check("input", State.WARN, f"no file fits {one.name}", "is the path right?")
+    closed = [name for name in names if not os.access(name, os.R_OK)]
+    if closed:
+        advice = "add the daemon's user to the files' group (adm for nginx on Debian)"
+        return Check("input", State.FAIL, f"{closed[0]} is not readable", advice)
+    return Check("input", State.OK, f"{one.name}: {len(names)} files are readable")
 
 
 def check_state(directory: Path) -> Check:

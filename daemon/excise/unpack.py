@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import gzip
+import sys
 import zlib
 from io import BufferedIOBase
 from pathlib import Path
 from typing import IO
 
-from backports import zstd
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 #: what reading a torn or broken file raises, beside OSError
 UNPACK_ERRORS = (EOFError, zlib.error, zstd.ZstdError)

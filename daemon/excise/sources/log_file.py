@@ -80,12 +80,16 @@ def identity_of(path: Path) -> Identity | None:
 
 
 def rotated(path: Path) -> list[Path]:
-    """Return the rotated siblings of a log file, oldest first, see `excise.rotation`."""
+    """Return the rotated siblings of a log file, oldest first, see `excise.rotation`.
+
+    They are where the file is, should the path be a link to it.
+    """
+    real = Path(os.path.realpath(path))
     try:
-        names = [sibling.name for sibling in path.parent.iterdir()]
+        names = os.listdir(real.parent)
     except OSError:
         return []
-    return [path.with_name(name) for name in rotated_names(names, path.name)]
+    return [real.with_name(name) for name in rotated_names(names, real.name)]
 
 
 def successor(path: Path, identity: Identity, written_ns: int) -> Path:

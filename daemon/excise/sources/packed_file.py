@@ -38,7 +38,8 @@ class PackedFile:
         self.written_ns = found.st_mtime_ns
         self.torn = False
         self._name = path.name
-        self._rewind()
+        self._base, self._buffer, self._ended = 0, b"", False
+        self._stream = unpacked(self._raw, self._name)
         self._first = self.read(HEAD_BYTES, 0)
 
     def size(self) -> int:

@@ -241,18 +241,20 @@ def test_a_deaf_inotify_is_noticed_and_told_and_the_file_looked_at_often(
     monkeypatch.setattr(Inotify, "_tell", lambda *_: None)  # as on a network file system
     tail = tails(path)
     assert tail.poll() is None
-    notes = []
-    for n in range(3):
-        append(path, b"%d\n" % n)
-        asyncio.run(asyncio.wait_for(tail.changed(), 5))
-        assert [b"%d" % n] == tail.poll().lines
-        notes.append(tail.note)
 
-    assert ["", "inotify does not tell of changes here; looked at every 0.03 s"] == notes[:2]
-    monkeypatch.undo()
-    append(path, b"heard\n")
-    asyncio.run(asyncio.wait_for(tail.changed(), 5))
-    assert ([b"heard"], "") == (tail.poll().lines, tail.note)
+    async def next_line(line):
+        append(path, line + b"\n")
+        await asyncio.wait_for(tail.changed(), 5)
+        assert [line] == tail.poll().lines
+        return tail.note
+
+    async def story():
+        notes = [await next_line(b"1"), await next_line(b"2")]
+        monkeypatch.undo()
+        return [*notes, await next_line(b"heard")]
+
+    deaf = "inotify does not tell of changes here; looked at every 0.03 s"
+    assert ["", deaf, ""] == asyncio.run(story())
 
 
 def test_files_of_one_directory_wake_by_their_own_lines(tmp_path, tails):
