@@ -87,7 +87,8 @@ def _input(view: InputView) -> str:
         f"{count(rejects, 'reject')}"
         + (f" ({printable(reasons)})" if reasons else "")
         + (f", {paint('lost', 'red')} {printable(lost)}" if lost else "")
-        + f", last line {moment(view.last_line_ts)}, heard {moment(view.last_heard_ts)}"
+        + f", last line {moment(view.last_line_ts)}"
+        + (f", heard {moment(view.last_heard_ts)}" if view.last_heard_ts else "")
         + (f", {printable(view.note)}" if view.note else "")
         + _problem(view.problem)
     )

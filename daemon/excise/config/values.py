@@ -115,8 +115,9 @@ class InputConfig:
         """What it is called in status and store."""
         if self.file is not None:
             return str(self.file)
-        if self.journal or self.socket:
-            return (self.journal or self.socket).name  # type: ignore[union-attr]  # one of them is
+        source = self.journal or self.socket
+        if source is not None:
+            return source.name
         return HTTP if self.http else "stdin"
 
     @property

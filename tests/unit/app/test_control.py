@@ -2,13 +2,16 @@ from contextlib import aclosing
 
 import pytest
 
-from excise.daemon.control import RECORD, Daemon
+from excise.daemon.assemble import RECORD
+from excise.daemon.control import Daemon
 from excise.daemon.inputs import InputLoop
+from excise.daemon.pushed import Pushed
 from excise.daemon.readers import make_decoder
+from excise.daemon.silence import Hearing, Silence
 from excise.errors import PrivilegeError, RefusedError
 from excise.model.decision import Posture
 from excise.model.step import SetPosture
-from excise.sources.base import State
+from excise.sources.base import State, Toll
 from excise.supervise import Progress
 
 
@@ -16,7 +19,8 @@ class SilentSource:
     """Has nothing to say."""
 
     name = "/var/log/silent"
-    state, problem = State.WAITING, ""
+    state, problem, note = State.WAITING, "", ""
+    toll, cursor = Toll.zero(), None
 
     def poll(self):
         return None
@@ -44,7 +48,9 @@ def daemon(core, clock, executor, write):
     return Daemon(
         core=core,
         loops=[loop],
-        pushed=decoder(RECORD, core.config),
+        gathers=[],
+        pushed=Pushed(core, decoder(RECORD, core.config), RECORD, False, Hearing()),
+        silence=Silence([], lambda: (443,), lambda ports: {}, clock.monotonic, core.alarm),
         decoder=decoder,
         progress=Progress(clock.monotonic, 60.0),
         kernel=executor,
