@@ -90,6 +90,7 @@ async def turn(
 
     feeders: list[asyncio.Task[None]] = []
     keepers = [keep("ledger", core.ledger.run), keep("reconcile", core.reconciler.run)]
+
     def follow(loop: InputLoop) -> asyncio.Task[None]:
         feeders.append(keep(f"input {loop.name}", loop.run))
         return feeders[-1]

@@ -27,6 +27,7 @@ from excise.errors import ConfigError
 from excise.model.decision import Posture, Tier
 from excise.model.settings import Capacity, Governor, Policy, Settings
 
+SOURCES = "file, stdin, journal, syslog, datagram, http"
 CHECKOUT = Path(__file__).parents[2]
 
 
@@ -192,8 +193,14 @@ def test_the_engine_is_told_what_the_file_says(read):
         ("enforcer: iptables", "1:11: unknown value of enforcer: 'iptables'"),
         ("enforcer: ipset", "1:11: enforcer ipset is not supported in this version"),
         ("inputs: [/var/log/x]", "1:10: inputs must be mappings"),
-        ("inputs: [{format: auto}]", "1:10: inputs takes exactly one of file, stdin, journal, syslog, datagram, http"),
-        ("inputs: [{file: /a, stdin: true}]", "1:10: inputs takes exactly one of file, stdin, journal, syslog, datagram, http"),
+        (
+            "inputs: [{format: auto}]",
+            f"1:10: inputs takes exactly one of {SOURCES}",
+        ),
+        (
+            "inputs: [{file: /a, stdin: true}]",
+            f"1:10: inputs takes exactly one of {SOURCES}",
+        ),
         ("inputs: [{journal: x}]", "1:20: journal must be a mapping, found 'x'"),
         ("inputs: [{journal: {}}]", "1:20: journal must say whose entries are read"),
         ("inputs: [{journal: {unit: a}}]", "1:21: unknown key 'unit' (did you mean 'units'?)"),

@@ -95,5 +95,3 @@ class Assembly:
                 self.core.alarm("input-broken", f"{source.name}: {error}")
         decoder = make_decoder(item.format, self.core.config, self.key)
         return InputLoop(source, decoder, item.format, self.core, hearing)
-
-

@@ -52,6 +52,7 @@ class Group:
 
     ports: tuple[int, ...]
     hearings: Sequence[Hearing]
+    silent_since_s: float = 0.0
     seen: dict[bytes, int] | None = None
     sent_bytes: int = 0
     enough_s: float | None = None
@@ -72,6 +73,7 @@ class Group:
 
     def forget(self) -> None:
         """Begin anew: something was heard."""
+        self.silent_since_s = self.last_s
         self.seen, self.sent_bytes, self.enough_s = None, 0, None
 
 
@@ -94,7 +96,7 @@ class Silence:
     async def look(self) -> None:
         """Look once."""
         for group in self.groups:
-            if self.clock() - group.last_s < LOOK_S:
+            if group.last_s > group.silent_since_s:
                 self._heard(group)
             elif group.enough_s is None:
                 await self._ask(group)
@@ -142,8 +144,12 @@ class Silence:
 
 
 def grouped(hearings: Iterable[Hearing]) -> list[Group]:
-    """Return the inputs by the ports that they tell of."""
+    """Return the inputs by the ports that they tell of, where silence is held against any."""
     groups: dict[tuple[int, ...], list[Hearing]] = {}
     for hearing in hearings:
         groups.setdefault(tuple(sorted(hearing.ports)), []).append(hearing)
-    return [Group(ports, members) for ports, members in groups.items()]
+    return [
+        Group(ports, members)
+        for ports, members in groups.items()
+        if any(hearing.quiet_after_s is not None for hearing in members)
+    ]

@@ -11,14 +11,17 @@ from dataclasses import dataclass
 
 _PRI = rb"<(?:[0-9]|[1-9][0-9]|1[0-8][0-9]|19[01])>"
 _SD_NAME = rb'[^ =\]"\x00-\x20]{1,32}'
-_SD = rb'(?:-|(?:\[' + _SD_NAME + rb'(?: ' + _SD_NAME + rb'="(?:[^"\\\]]|\\.)*+")*+\])++)'  # fmt: skip
+_SD_PARAM = rb" " + _SD_NAME + rb'="(?:[^"\\\]]|\\.)*+"'
+_SD = rb"(?:-|(?:\[" + _SD_NAME + rb"(?:" + _SD_PARAM + rb")*+\])++)"
 #: RFC 5424: version, time stamp, host, application, process, message id, structured data
 _RFC5424 = re.compile(
     _PRI + rb"1 (?:-|[0-9]\S{0,63}) (?P<host>\S{1,255}) (?P<tag>\S{1,48}) \S{1,128} \S{1,32} "
     + _SD + rb"(?: (?:\xef\xbb\xbf)?(?P<payload>.*))?",
     re.DOTALL,
 )  # fmt: skip
-_TIME = rb"(?:[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8}|[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,20}(?:Z|[+-][0-9:]{4,6}))"  # noqa: E501  # one alternative a writer
+_BSD_TIME = rb"[A-Z][a-z]{2} [ 0-9][0-9] [0-9:]{8}"
+_ISO_TIME = rb"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]{8,20}(?:Z|[+-][0-9:]{4,6})"
+_TIME = rb"(?:" + _BSD_TIME + rb"|" + _ISO_TIME + rb")"
 #: RFC 3164 as it is written: host and tag may be left out (nginx: `nohostname`), and a tag ends
 #: with a colon, or else it is no tag
 _RFC3164 = re.compile(

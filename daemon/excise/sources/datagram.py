@@ -126,5 +126,3 @@ def _identity(config: SocketConfig) -> tuple[int, int] | None:
         return None
     found = config.path.lstat()
     return (found.st_dev, found.st_ino)
-
-

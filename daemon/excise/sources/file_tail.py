@@ -11,7 +11,7 @@ from pathlib import Path
 from excise.decode.base import MAX_LINE_BYTES
 from excise.errors import SourceError
 from excise.sources.base import CHUNK_BYTES, HEAD_BYTES, Chunk, Cursor, Place, State, Toll
-from excise.sources.inotify import Inotify, Watch
+from excise.sources.inotify import Inotify
 from excise.sources.log_file import (
     LogFile,
     OpenLog,

@@ -220,9 +220,7 @@ def written_us(cursor: str) -> int:
         return 0
 
 
-def follow(
-    program: str, config: JournalConfig, after: str | None
-) -> subprocess.Popen[bytes]:
+def follow(program: str, config: JournalConfig, after: str | None) -> subprocess.Popen[bytes]:
     """Start journalctl behind a cursor; its pipes do not block. Raises OSError."""
     process = subprocess.Popen(  # noqa: S603  # arguments from the configuration, no shell
         [program, *reading(config, after, follow=True)],

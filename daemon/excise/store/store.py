@@ -44,8 +44,9 @@ class PostureChoice(msgspec.Struct, frozen=True):
 class Batch:
     """What changes in one transaction.
 
-    `events` are (serial, event); `cursors` is input name → cursor as JSON text, or `FORGOTTEN`; `clock` is the
-    engine's, `wall` the wall clock beside it; `serials` is the first serial never given out.
+    `events` are (serial, event); `cursors` is input name → cursor as JSON text, or `FORGOTTEN`;
+    `clock` is the engine's, `wall` the wall clock beside it; `serials` is the first serial never
+    given out.
     `allowed` is CIDR → wall clock until which it holds, None for good. `durable` waits for the
     disk: for what no log can bring back after a power cut.
     """

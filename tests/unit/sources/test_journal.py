@@ -1,4 +1,4 @@
-"""The journal, by the real journalctl: what is read, where it goes on, what happens when it dies."""
+"""The journal, by the real journalctl: what is read, where it goes on, and when it dies."""
 
 import asyncio
 import os

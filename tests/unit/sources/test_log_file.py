@@ -126,7 +126,7 @@ def test_a_place_that_is_gone_is_told_and_all_that_is_newer_is_read(path):
 
 def test_an_archive_that_ends_before_its_end_is_told(path):
     write(path, lines(0, 20), age=2)
-    first, _, place = read(path)
+    _, _, place = read(path)
     write(path, lines(0, 5000), age=2)
     path.rename(path.with_name("access.log.1"))
     pack(path.with_name("access.log.1"), ".gz")
