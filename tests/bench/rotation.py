@@ -46,6 +46,7 @@ RULES = {
     COPYTRUNCATE: "copytruncate",
 }
 SEED = 7
+LINE = b'{"ts": 1750000000.%06d, "n": %09d, "client": "203.0.113.7", "path": "/v1/completions"}\n'
 
 
 @dataclass
@@ -78,8 +79,7 @@ def write(log: Path) -> None:
     while not asked["stop"]:
         due = int((time.monotonic() - begun) * LINES_S)
         while count < due:
-            os.write(fd, b'{"ts": %d.%06d, "n": %09d, "client": "203.0.113.7", "path": "/v1/'
-                         b'chat/completions"}\n' % (1_750_000_000, count % 1_000_000, count))  # fmt: skip
+            os.write(fd, LINE % (count % 1_000_000, count))
             count += 1
         if asked["reopen"]:
             asked["reopen"] = False
