@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 SHOW_PROGRESS_BYTES = 64 << 20
 
 Inputs = Annotated[
-    list[str], typer.Argument(metavar="INPUT...", help="Logs, .gz and .zst too, directories of logs, or - for stdin.")
+    list[str],
+    typer.Argument(
+        metavar="INPUT...", help="Logs, .gz and .zst too, directories of logs, or - for stdin."
+    ),
 ]
 Format = Annotated[str, typer.Option("--format", metavar="F", help="Log format, or auto.")]
 RuleDirs = Annotated[

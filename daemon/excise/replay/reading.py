@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedIOBase
 from pathlib import Path
@@ -48,8 +48,8 @@ class Reader:
 def read_file(name: str, chunk_bytes: int = CHUNK_BYTES) -> Iterator[list[bytes]]:
     """Yield the lines of a file, packed or not, or of standard input. Raises SourceError."""
     try:
-        with ExitStack() as stack:
-            yield from read_lines(_open(name, stack), chunk_bytes)
+        with _opened(name) as stream:
+            yield from read_lines(stream, chunk_bytes)
     except (OSError, *UNPACK_ERRORS) as error:  # the latter: a torn or broken archive
         reason = getattr(error, "strerror", None) or str(error)
         raise SourceError(f"{name} cannot be read: {reason}") from error
@@ -72,8 +72,14 @@ def read_lines(
         yield [rest]
 
 
-def _open(name: str, stack: ExitStack) -> IO[bytes] | BufferedIOBase:
+@contextmanager
+def _opened(name: str) -> Iterator[IO[bytes] | BufferedIOBase]:
     if name == STDIN:
-        return sys.stdin.buffer
-    raw = stack.enter_context(Path(name).open("rb"))
-    return stack.enter_context(unpacked(raw, name)) if is_packed(name) else raw
+        yield sys.stdin.buffer
+        return
+    with Path(name).open("rb") as raw:
+        if not is_packed(name):
+            yield raw
+            return
+        with unpacked(raw, name) as stream:
+            yield stream

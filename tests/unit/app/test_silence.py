@@ -1,10 +1,12 @@
 """Inputs that hear nothing while clients talk."""
 
 import asyncio
+import socket
 
 import pytest
 
 from excise.daemon.silence import ENOUGH_BYTES, Hearing, Silence, grouped
+from excise.sockdiag import received_bytes
 
 
 class World:
@@ -153,3 +155,19 @@ def test_a_kernel_that_does_not_tell_is_an_alarm_once(hearing):
     world.pass_by(1000)
 
     assert ["silence-unwatched"] == world.codes
+
+
+def test_the_kernel_s_own_count_is_understood():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        world = World(Hearing("a", (port,), 300.0))
+        world.silence.received = received_bytes
+        with socket.create_connection(("127.0.0.1", port)) as client:
+            inside, _ = server.accept()
+            with inside:
+                world.pass_by(20)
+                client.sendall(b"x" * ENOUGH_BYTES)
+                inside.recv(ENOUGH_BYTES, socket.MSG_WAITALL)
+                world.pass_by(400)
+
+    assert ["input-silent"] == world.codes
