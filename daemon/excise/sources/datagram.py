@@ -16,6 +16,8 @@ from excise.sources.sockets import allows, close_unix, dropped, open_socket, que
 
 #: peers whose verdict is remembered
 _MOST_PEERS = 4096
+#: a unix socket with room for fewer lines loses some whenever the daemon is busy
+LITTLE_ROOM = 100
 
 
 class Datagram:
@@ -40,6 +42,8 @@ class Datagram:
         self._allowed = tuple(map(ip_network, config.allow))
         self._peers: dict[str, bool] = {}
         self._room = queue_length() if config.wire is Wire.UNIX else 0
+        if 0 < self._room < LITTLE_ROOM:
+            self.note = f"room for {self._room} lines only; raise net.unix.max_dgram_qlen"
         self._dropped = 0
         self._lines = 0
         self._sequence = Sequence()
@@ -109,7 +113,7 @@ class Datagram:
         return whole.split(b"\n")
 
     def _account(self, count: int, lines: list[bytes]) -> None:
-        if self._room and count > self._room:
+        if self._room and count >= self._room:
             self.toll.lost["queue-full"] += 1
         lost = dropped(self._socket)
         if lost != self._dropped:
