@@ -8,6 +8,7 @@ from pathlib import Path
 
 from excise.config import InputConfig
 from excise.config.values import HTTP
+from excise.daemon.convoy import Convoy
 from excise.daemon.core import Core
 from excise.daemon.gather import Gather
 from excise.daemon.inputs import InputLoop, decode_cursor
@@ -34,15 +35,19 @@ class Assembly:
     loops: list[InputLoop] = field(default_factory=list)
     gathers: list[Gather] = field(default_factory=list)
     hearings: list[Hearing] = field(default_factory=list)
+    convoy: Convoy = field(default_factory=Convoy)
 
     def open(self) -> None:
         """Open every input of the configuration. Raises SourceError."""
         for item in self.core.config.inputs:
             if item.pattern:
                 self.gathers.append(self._gather(item))
+                self.gathers[-1].prepare()
             elif not item.http:
                 source = open_source(item, self.inotify)
                 self.loops.append(self._loop(source, item, self._hearing(item)))
+        for loop in (*self.loops, *(one for g in self.gathers for one in g.prepared)):
+            self.convoy.join(loop.name)
 
     def pushed(self) -> Pushed:
         """Return what takes pushed records, whether or not they are an input of their own."""
@@ -94,4 +99,4 @@ class Assembly:
             except SourceError as error:
                 self.core.alarm("input-broken", f"{source.name}: {error}")
         decoder = make_decoder(item.format, self.core.config, self.key)
-        return InputLoop(source, decoder, item.format, self.core, hearing)
+        return InputLoop(source, decoder, item.format, self.core, hearing, self.convoy)

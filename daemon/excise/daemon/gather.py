@@ -49,6 +49,11 @@ class Gather:
     looked: bool = False
     problem: str = ""
     names: set[str] = field(default_factory=set)
+    prepared: list[InputLoop] = field(default_factory=list)
+
+    def prepare(self) -> None:
+        """Look once before anything runs: what is there now catches up with all other inputs."""
+        self.prepared += self.missing()
 
     def missing(self) -> list[InputLoop]:
         """Return loops for the files that have none yet, and note that they have."""
@@ -71,9 +76,10 @@ class Gather:
         """Look every second; start what is new, let go of what has ended."""
         while True:
             beat()
-            for loop in self.missing():
+            for loop in (*self.prepared, *self.missing()):
                 self.loops.append(loop)
                 spawn(loop).add_done_callback(partial(self._ended, loop))
+            self.prepared.clear()
             if not self.begun:
                 self.begun = True
                 await self.core.feed(self.item.name, [], BEGUN)

@@ -10,9 +10,11 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from math import inf
 
 import msgspec
 
+from excise.daemon.convoy import SLACK_S, Convoy, pieces
 from excise.daemon.core import Core
 from excise.daemon.silence import SILENT, Hearing
 from excise.decode.base import Decoder
@@ -73,6 +75,7 @@ class InputLoop:
     format: str
     core: Core
     hearing: Hearing = field(default_factory=Hearing)
+    convoy: Convoy = field(default_factory=Convoy)
     position: dict[str, int | str] = field(default_factory=dict)
     lag_bytes: int = 0
     score: Score = field(default_factory=Score)
@@ -91,19 +94,24 @@ class InputLoop:
             chunk = self.source.poll()
             self._watch()
             if chunk is not None:
-                await self.take(chunk)
+                await self.take(chunk, beat)
                 continue
             await self._keep_first_place()
-            self.caught_up.set()
+            if self.source.state is not State.READING:
+                self.caught_up.set()
+                self.convoy.leave(self.name)
             if self.source.state is State.ENDED:
                 return
             await self._changed()
 
-    async def take(self, chunk: Chunk) -> None:
-        """Decode a chunk and feed it to the core."""
-        decoded = self.decoder.decode(chunk.lines)
-        self._count(chunk, decoded)
-        await self.core.feed(self.name, decoded.records, encode_cursor(chunk.cursor))
+    async def take(self, chunk: Chunk, beat: Callable[[], None] = lambda: None) -> None:
+        """Decode a chunk and feed it to the core, in turn with inputs that have a backlog."""
+        span_s = SLACK_S if self.convoy.together(self.name) else inf
+        for piece, decoded in pieces(chunk, self.decoder, span_s):
+            if decoded.records:
+                await self.convoy.turn(self.name, decoded.records[0].ts, beat)
+            self._count(piece, decoded)
+            await self.core.feed(self.name, decoded.records, encode_cursor(piece.cursor))
 
     def view(self) -> InputView:
         """Return how the input stands."""

@@ -110,7 +110,8 @@ class FileTail:
                 if chunk is None:
                     continue
             idle = State.BLIND if self.problem else State.WAITING
-            self.state = State.READING if chunk else idle
+            # A rotated file that is about to be left is no end: the next one follows.
+            self.state = State.READING if chunk or self._quiet else idle
             break
         else:
             chunk = None
