@@ -21,6 +21,8 @@ from excise.config import (
     Config,
     InputConfig,
     JournalConfig,
+    SocketConfig,
+    Wire,
     read_config,
     rule_directories,
 )
@@ -122,6 +124,8 @@ def check_input(one: InputConfig) -> Check:
     """Whether an input can be read by this user."""
     if one.journal is not None:
         return check_journal(one.journal)
+    if one.socket is not None:
+        return check_socket(one.socket)
     if one.file is None:
         return Check("input", State.OK, one.name)
     if one.pattern:
@@ -143,6 +147,17 @@ def check_journal(journal: JournalConfig) -> Check:
     except SourceError as error:
         return Check("input", State.FAIL, str(error), "see docs/inputs.md, journal")
     return Check("input", State.OK, f"{journal.name} is readable")
+
+
+def check_socket(socket: SocketConfig) -> Check:
+    """Whether a socket can be made where it is configured, as far as can be said without it."""
+    if socket.wire is not Wire.UNIX:
+        return Check("input", State.OK, f"{socket.name} will be listened on")
+    directory = socket.path.parent
+    if not directory.is_dir():
+        advice = "make it, or put the socket into /run/excise, which the unit makes"
+        return Check("input", State.FAIL, f"{directory} is not there for {socket.name}", advice)
+    return Check("input", State.OK, f"{socket.name} has its directory")
 
 
 def check_pattern(one: InputConfig) -> Check:

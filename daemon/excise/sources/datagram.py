@@ -46,6 +46,7 @@ class Datagram:
             self.note = f"room for {self._room} lines only; raise net.unix.max_dgram_qlen"
         self._dropped = 0
         self._lines = 0
+        self._buffer = bytearray(MAX_LINE_BYTES + 1)
         self._sequence = Sequence()
 
     @property
@@ -62,13 +63,13 @@ class Datagram:
         count = size = 0
         while size < CHUNK_BYTES:
             try:
-                message, address = self._socket.recvfrom(MAX_LINE_BYTES + 1)
+                length, address = self._socket.recvfrom_into(self._buffer)
             except BlockingIOError:
                 break
             count += 1
-            size += len(message)
+            size += length
             if self._from_allowed(address):
-                lines += self._lines_of(message)
+                lines += self._lines_of(bytes(memoryview(self._buffer)[:length]))
             else:
                 self.toll.refused["peer"] += 1
         self._account(count, lines)

@@ -86,7 +86,7 @@ def test_who_is_ahead_waits_for_the_hindmost_and_no_longer():
     assert all(later[0] >= earlier[0] - 2 * SLACK_S for earlier, later in pairwise(order))
 
 
-def test_who_waits_says_that_he_is_alive(monkeypatch):
+def test_who_waits_says_that_he_is_alive(until, monkeypatch):
     monkeypatch.setattr("excise.daemon.convoy.BEAT_S", 0.001)
     beats = []
 
@@ -94,8 +94,7 @@ def test_who_waits_says_that_he_is_alive(monkeypatch):
         convoy = Convoy()
         convoy.join("behind")
         waiting = asyncio.ensure_future(convoy.turn("live", 5.0, lambda: beats.append(1)))
-        while len(beats) < 3:
-            await asyncio.sleep(0.001)
+        await until(lambda: len(beats) >= 3)
         convoy.leave("behind")
         await asyncio.wait_for(waiting, 10)
 

@@ -174,6 +174,18 @@ def test_a_journal_that_cannot_be_read_is_refused_with_advice(config, tmp_path):
         Journal(replace(config, directory=tmp_path / "none"))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to give up its rights")
+def test_without_the_right_to_read_it_the_start_is_refused_with_advice(made_journal, config):
+    made_journal.say(b"1")
+    made_journal.directory.chmod(0o700)
+    os.seteuid(65534)
+    try:
+        with pytest.raises(SourceError, match=r"Permission denied; .*group systemd-journal"):
+            Journal(config)
+    finally:
+        os.seteuid(0)
+
+
 def test_an_empty_journal_is_waited_for(made_journal, sources):
     source = sources()
     assert source.cursor is None
