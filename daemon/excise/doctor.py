@@ -128,12 +128,15 @@ def check_input(one: InputConfig) -> Check:
         return check_socket(one.socket)
     if one.file is None:
         return Check("input", State.OK, one.name)
-    if one.pattern:
-        return check_pattern(one)
-    name = f"{one.file} ({one.format})"
-    if os.access(one.file, os.R_OK):
+    return check_pattern(one) if one.pattern else check_file(one, one.file)
+
+
+def check_file(one: InputConfig, file: Path) -> Check:
+    """Whether a log can be read by this user."""
+    name = f"{file} ({one.format})"
+    if os.access(file, os.R_OK):
         return Check("input", State.OK, f"{name} is readable")
-    if _exists(one.file):
+    if _exists(file):
         advice = "add the daemon's user to the file's group (adm for nginx on Debian)"
         return Check("input", State.FAIL, f"{name} is not readable", advice)
     advice = "let the gateway log there; the daemon waits for the file"
@@ -169,7 +172,7 @@ def check_pattern(one: InputConfig) -> Check:
     if closed:
         advice = "add the daemon's user to the files' group (adm for nginx on Debian)"
         return Check("input", State.FAIL, f"{closed[0]} is not readable", advice)
-    return Check("input", State.OK, f"{one.name}: {len(names)} files are readable")
+    return Check("input", State.OK, f"{one.name}: readable, {len(names)} now")
 
 
 def check_state(directory: Path) -> Check:

@@ -92,7 +92,7 @@ def test_lines_of_nginx_arrive_as_they_are_in_its_file(tmp_path, nginx):
             client.request("GET", "/", headers={"User-Agent": agents[n % len(agents)]})
             client.getresponse().read()
             for lines, source in zip(got, sources, strict=True):
-                lines += gather(source, 1)
+                lines.extend(gather(source, 1))
     logged = (tmp_path / "access.log").read_bytes().splitlines()
 
     assert REQUESTS == len(logged)

@@ -64,7 +64,7 @@ def test_a_pattern_is_readable_or_waited_for(tmp_path):
     assert State.WARN is check_input(one).state
     (tmp_path / "a.log").touch()
     (tmp_path / "a.log.1.gz").touch()
-    expected = Check("input", State.OK, f"{tmp_path}/*.log: 1 files are readable")
+    expected = Check("input", State.OK, f"{tmp_path}/*.log: readable, 1 now")
     assert expected == check_input(one)
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import partial
+from itertools import takewhile
 from pathlib import Path
 
 from excise.config import InputConfig
@@ -111,7 +112,7 @@ class Gather:
         if crowded:
             problem = f"more than {MOST_FILES} files fit; those beyond are not read"
         elif not found and not self.names:
-            problem = "no file fits yet; they are read as soon as they appear"
+            problem = why_none(self.item)
         if problem and not self.problem:
             self.core.alarm("input-blind", f"{self.item.name}: {problem}")
         elif self.problem and not problem:
@@ -144,6 +145,16 @@ def find(item: InputConfig, known: Iterable[str] = ()) -> list[Path]:
             if there not in real or str(path) == there:
                 real[there] = path
     return sorted(real.values())
+
+
+def why_none(item: InputConfig) -> str:
+    """Return why no file may fit a pattern: its directory is not there, or is closed to us."""
+    fixed = Path(*takewhile(lambda part: not glob.has_magic(part), Path(item.name).parts))
+    if not fixed.exists():
+        return f"{fixed} does not exist; files are read as soon as they appear"
+    if not os.access(fixed, os.R_OK | os.X_OK):
+        return f"{fixed}: Permission denied; give the user that runs excise the right to look"
+    return "no file fits yet; they are read as soon as they appear"
 
 
 def stored_names(item: InputConfig, stored: Iterable[str]) -> list[Path]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
+import sys
+import termios
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -110,6 +113,11 @@ def head_length(head: str) -> int:
     """Return how many bytes a head covers; 0 for none or junk."""
     length = head.partition(":")[0]
     return int(length) if length.isdecimal() and len(length) <= 3 else 0
+
+
+def waiting_bytes(fd: int) -> int:
+    """Return how many bytes a pipe or socket holds unread; of a datagram socket, the next one's."""
+    return int.from_bytes(fcntl.ioctl(fd, termios.FIONREAD, b"\0" * 4), sys.byteorder)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from ipaddress import ip_network
 from excise.config import SocketConfig, Wire
 from excise.decode.base import MAX_LINE_BYTES
 from excise.decode.syslog_header import payload_of
-from excise.sources.base import CHUNK_BYTES, Chunk, Count, Place, State, Toll
+from excise.sources.base import CHUNK_BYTES, Chunk, Count, Place, State, Toll, waiting_bytes
 from excise.sources.sequence import Sequence
 from excise.sources.sockets import allows, close_unix, dropped, open_socket, queue_length
 
@@ -77,7 +77,7 @@ class Datagram:
         if not lines:
             return None
         self._lines += len(lines)
-        return Chunk(lines, Count(self._lines), 0)
+        return Chunk(lines, Count(self._lines), waiting_bytes(self._socket.fileno()))
 
     async def changed(self) -> None:
         """Return when there may be more; see `Source`."""

@@ -159,7 +159,8 @@ class FileTail:
             self._lost += 1
             self._take(file, 0)
         else:
-            self._take(file, self._start_of_last_line(file) if self._at_end else 0)
+            at_end = self._at_end and file.grows  # an archive is no log that goes on
+            self._take(file, self._start_of_last_line(file) if at_end else 0)
         return file
 
     def _open_anew(self, cursor: Cursor | None) -> OpenLog:

@@ -16,7 +16,7 @@ from excise.config import JournalConfig
 from excise.decode.base import MAX_LINE_BYTES
 from excise.errors import SourceError
 from excise.sources.backoff import Backoff
-from excise.sources.base import CHUNK_BYTES, Chunk, Mark, Place, State, Toll
+from excise.sources.base import CHUNK_BYTES, Chunk, Mark, Place, State, Toll, waiting_bytes
 from excise.sources.journal_entry import Entry, newest, parse_entry, reading, where
 
 JOURNALCTL = "journalctl"
@@ -147,7 +147,9 @@ class Journal:
         self.state, self.problem = State.READING, ""
         self._backoff.reset()
         lost, self._lost = self._lost, 0
-        return Chunk(lines, Mark(self._after), len(self._rest), lost)
+        pipe = self._process.stdout if self._process else None
+        ahead = waiting_bytes(pipe.fileno()) if pipe else 0
+        return Chunk(lines, Mark(self._after), len(self._rest) + ahead, lost)
 
     def _split(self, data: bytes) -> list[bytes]:
         """Return whole lines of output; one without end is passed over, and takes no memory."""

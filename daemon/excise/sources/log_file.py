@@ -126,15 +126,17 @@ def locate(path: Path, cursor: Cursor, *, copies_only: bool = False) -> OpenLog 
     here = (cursor.dev, cursor.ino)
     copies: list[OpenLog] = []
     for file in _opened(names):
-        if not file.holds(cursor) or (file.identity == here and copies_only):
+        same = file.identity == here
+        known = same or bool(cursor.head)  # without a head only the inode can tell
+        if not (known and file.holds(cursor)) or (same and copies_only):
             file.close()
-        elif file.identity == here and file.grows:
+        elif same and file.grows:
             _close(copies)
             return file
         else:
             copies.append(file)
     sure = bool(copies) and (head_length(cursor.head) == HEAD_BYTES or len(copies) == 1)
-    chosen = copies[0] if sure and cursor.head else None
+    chosen = copies[0] if sure else None
     _close(copies[1:] if chosen else copies)
     return chosen
 

@@ -15,7 +15,7 @@ from ipaddress import ip_network
 
 from excise.config import SocketConfig
 from excise.decode.syslog_header import payload_of
-from excise.sources.base import Chunk, Count, Place, State, Toll
+from excise.sources.base import Chunk, Count, Place, State, Toll, waiting_bytes
 from excise.sources.framing import Framing
 from excise.sources.sockets import allows, open_socket
 
@@ -79,7 +79,7 @@ class SyslogTcp:
         if not lines:
             return None
         self._lines += len(lines)
-        return Chunk(lines, Count(self._lines), 0)
+        return Chunk(lines, Count(self._lines), sum(map(waiting_bytes, self._connections)))
 
     async def changed(self) -> None:
         """Return when there may be more; see `Source`."""

@@ -7,7 +7,7 @@ import pytest
 
 from excise.config import InputConfig
 from excise.daemon.formats import decoder_for
-from excise.daemon.gather import BEGUN, Gather, find, stored_names
+from excise.daemon.gather import BEGUN, Gather, find, stored_names, why_none
 from excise.daemon.inputs import InputLoop, decode_cursor
 from excise.daemon.silence import Hearing
 from excise.decode.base import DecodeContext
@@ -164,6 +164,18 @@ def test_a_pattern_that_nothing_fits_says_so_until_something_does(tmp_path, gath
     follow(one, story)
     assert one.view() is None
     assert {"input-blind": 1, "input-recovered": 1} == core.tally.alarms
+
+
+def test_a_pattern_says_what_keeps_it_from_its_files(tmp_path):
+    missing = why_none(InputConfig(tmp_path / "none" / "*.log"))
+    assert f"{tmp_path}/none does not exist; files are read as soon as they appear" == missing
+
+
+def test_a_closed_directory_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("excise.daemon.gather.os.access", lambda *_: False)
+    said = why_none(InputConfig(tmp_path / "*.log"))
+
+    assert f"{tmp_path}: Permission denied; give the user that runs excise" in said
 
 
 def test_more_files_than_can_be_followed_are_an_alarm(tmp_path, gather, core, until, monkeypatch):

@@ -207,4 +207,6 @@ def test_one_poll_takes_a_bounded_amount(unix, sources, monkeypatch):
     source = sources(unix())
     send(source, *[b"four"] * 5)
 
-    assert [2, 2, 1] == [len(source.poll().lines) for _ in range(3)]
+    chunks = [source.poll() for _ in range(3)]
+    assert [2, 2, 1] == [len(chunk.lines) for chunk in chunks]
+    assert [4, 4, 0] == [chunk.lag_bytes for chunk in chunks]  # of the next one
