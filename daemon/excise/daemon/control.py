@@ -17,7 +17,7 @@ from excise.daemon.gather import Gather
 from excise.daemon.inputs import InputLoop
 from excise.daemon.pushed import Pushed
 from excise.daemon.reload import Loaded, in_force, load_all, refused
-from excise.daemon.silence import SILENT, Silence
+from excise.daemon.silence import Silence
 from excise.decode.base import Decoder
 from excise.engine import Engine
 from excise.errors import EnforceError, RefusedError
@@ -96,8 +96,10 @@ class Daemon:
 
     def not_ready(self) -> list[str]:
         """Reasons why the daemon does not do its job now; empty when it does."""
-        blind = [view for view in self.inputs() if view.state in {State.BLIND, SILENT}]
-        reasons = [f"input {view.name} is {view.state}: {view.problem}" for view in blind]
+        blind = [view for view in self.inputs() if view.state == State.BLIND]
+        reasons = [f"input {view.name} is blind: {view.problem}" for view in blind]
+        silent = self.silence.silent()
+        reasons += [f"input {one.name} is silent: {one.silent}" for one in silent]
         kernel = self.enforcer()
         if kernel.problem:
             reasons.append(f"enforcer {kernel.backend}: {kernel.problem}")

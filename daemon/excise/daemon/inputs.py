@@ -23,8 +23,8 @@ from excise.model.record import Decoded, Reject
 from excise.model.view import InputView
 from excise.sources.base import Chunk, Place, Source, State, place_from
 
-#: the longest sleep on a silent log: a missed wake-up costs no more
-LOOK_S = 1.0
+#: the longest sleep on a silent input; sources look for what they may have missed more often
+LOOK_S = 10.0
 #: distinct reasons counted by name; there are few, and none may grow with the input
 MOST_REASONS = 64
 OTHER = "other"
@@ -172,7 +172,7 @@ class InputLoop:
             async with asyncio.timeout(LOOK_S):
                 await self.source.changed()
         except TimeoutError:
-            # Looked at all the same: a wake-up that was missed costs a second, not a night.
+            # Looked at all the same: a wake-up that was missed costs seconds, not a night.
             return
 
 

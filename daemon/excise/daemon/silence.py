@@ -103,6 +103,10 @@ class Silence:
             else:
                 self._judge(group, self.clock() - group.enough_s)
 
+    def silent(self) -> list[Hearing]:
+        """Return the inputs that are thought blind."""
+        return [one for group in self.groups for one in group.hearings if one.silent]
+
     async def run(self, beat: Beat) -> None:
         """Look for ever."""
         while True:

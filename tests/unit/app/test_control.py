@@ -7,7 +7,7 @@ from excise.daemon.control import Daemon
 from excise.daemon.inputs import InputLoop
 from excise.daemon.pushed import Pushed
 from excise.daemon.readers import make_decoder
-from excise.daemon.silence import Hearing, Silence
+from excise.daemon.silence import Group, Hearing, Silence
 from excise.errors import PrivilegeError, RefusedError
 from excise.model.decision import Posture
 from excise.model.step import SetPosture
@@ -70,12 +70,15 @@ def test_a_healthy_daemon_is_ready(daemon, turning):
 def test_whatever_stands_in_the_way_is_a_reason(daemon, clock):
     daemon.loops[0].source.state, daemon.loops[0].source.problem = State.BLIND, "no such file"
     daemon.core.reconciler.problem = "observing only: no buffer space"
+    deaf = Hearing("/var/log/*.log", silent="nothing heard")
+    daemon.silence.groups = [Group((443,), [deaf])]
     daemon.core.ledger.problem = "disk full"
     daemon.progress.beat("reconcile")
     clock.advance(100.0)
 
     assert daemon.not_ready() == [
         "input /var/log/silent is blind: no such file",
+        "input /var/log/*.log is silent: nothing heard",
         "enforcer dry-run: observing only: no buffer space",
         "store: disk full",
         "loop reconcile is stuck",
