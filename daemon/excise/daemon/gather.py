@@ -20,6 +20,7 @@ from excise.daemon.silence import SILENT, Hearing
 from excise.model.view import InputView
 from excise.rotation import logs_among
 from excise.sources.base import State
+from excise.sources.log_file import rotated
 
 LOOK_S = 1.0
 MOST_FILES = 1024
@@ -60,7 +61,7 @@ class Gather:
         """Return loops for the files that have none yet, and note that they have."""
         found = [*find(self.item, self.names)]
         if not self.looked:
-            found += [path for path in stored_names(self.item, self.known) if path not in found]
+            found += self._stored(found)
         fresh = [path for path in found if str(path) not in self.names]
         room = MOST_FILES - len(self.names)
         self._complain(found, len(fresh) > room)
@@ -72,6 +73,18 @@ class Gather:
             opened.append(loop)
         self.looked = True
         return opened
+
+    def _stored(self, found: list[Path]) -> list[Path]:
+        """Return files followed before of which only rotated parts are left; forget the others."""
+        left = []
+        for path in stored_names(self.item, self.known):
+            if path in found:
+                continue
+            if path.exists() or rotated(path):
+                left.append(path)
+            else:
+                self.core.forget(str(path))
+        return left
 
     async def run(self, spawn: Callable[[InputLoop], asyncio.Task[None]], beat: Beat) -> None:
         """Look every second; start what is new, let go of what has ended."""

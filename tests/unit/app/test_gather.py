@@ -71,6 +71,7 @@ def append(path, *stamps):
 @pytest.fixture(autouse=True)
 def soon(monkeypatch):
     monkeypatch.setattr("excise.daemon.gather.LOOK_S", 0.01)
+    monkeypatch.setattr("excise.daemon.inputs.LOOK_S", 0.05)
 
 
 def test_files_of_a_first_start_begin_at_their_end_and_later_ones_at_their_start(
@@ -125,6 +126,20 @@ def test_a_file_that_was_renamed_away_meanwhile_is_read_out(tmp_path, gather, co
         await until(lambda: records(second) == {"a.log": 2})
 
     follow(second, going_on)
+
+
+def test_what_is_gone_without_a_trace_is_forgotten_without_an_alarm(tmp_path, gather, core, until):
+    name = str(tmp_path / "dead.log")
+    core.processed[name] = '{"dev":1,"ino":2,"offset":3,"head":""}'
+    append(tmp_path / "a.log", 1)
+    one = gather(begun=True)
+
+    async def story():
+        await until(lambda: records(one) == {"a.log": 1})
+
+    follow(one, story)
+    assert name not in core.processed
+    assert {} == core.tally.alarms
 
 
 @pytest.fixture
