@@ -36,10 +36,13 @@ class Assembly:
     gathers: list[Gather] = field(default_factory=list)
     hearings: list[Hearing] = field(default_factory=list)
     convoy: Convoy = field(default_factory=Convoy)
+    taken: set[str] = field(default_factory=set)
 
     def open(self) -> None:
         """Open every input of the configuration. Raises SourceError."""
-        for item in self.core.config.inputs:
+        items = self.core.config.inputs
+        self.taken |= {item.name for item in items if item.file and not item.pattern}
+        for item in items:
             if item.pattern:
                 self.gathers.append(self._gather(item))
                 self.gathers[-1].prepare()
@@ -88,6 +91,7 @@ class Assembly:
             known=frozenset(self.cursors),
             hearing=hearing,
             begun=item.name in self.cursors,
+            taken=self.taken,
         )
 
     def _loop(self, source: Source, item: InputConfig, hearing: Hearing) -> InputLoop:

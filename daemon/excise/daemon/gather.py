@@ -38,7 +38,8 @@ class Gather:
 
     On a first start they begin where the configuration says. Afterwards a file without a stored
     place has appeared since, and is read from its start. `loops` is the daemon's list, `known`
-    the names that have a stored place.
+    the names that have a stored place, `taken` those that some input follows: none is followed
+    twice, though several patterns fit it.
     """
 
     item: InputConfig
@@ -51,6 +52,7 @@ class Gather:
     looked: bool = False
     problem: str = ""
     names: set[str] = field(default_factory=set)
+    taken: set[str] = field(default_factory=set)
     prepared: list[InputLoop] = field(default_factory=list)
 
     def prepare(self) -> None:
@@ -62,7 +64,7 @@ class Gather:
         found = [*find(self.item, self.names)]
         if not self.looked:
             found += self._stored(found)
-        fresh = [path for path in found if str(path) not in self.names]
+        fresh = [path for path in found if str(path) not in self.taken]
         room = MOST_FILES - len(self.names)
         self._complain(found, len(fresh) > room)
         opened = []
@@ -70,6 +72,7 @@ class Gather:
             new = self.begun or self.looked
             loop = self.open_loop(path, new or self.item.from_start)
             self.names.add(str(path))
+            self.taken.add(str(path))
             opened.append(loop)
         self.looked = True
         return opened
@@ -139,6 +142,7 @@ class Gather:
         loop.source.close()
         self.loops.remove(loop)
         self.names.discard(loop.name)
+        self.taken.discard(loop.name)
         self.core.forget(loop.name)
 
 

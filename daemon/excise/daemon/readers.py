@@ -60,15 +60,17 @@ def rereaders(config: Config, account_key: bytes, stored: Iterable[str]) -> list
 
     `stored` are the names that there are cursors of.
     """
-    readers = []
+    readers: list[Reader] = []
+    plain = {item.name for item in config.inputs if item.file and not item.pattern}
     for item in config.inputs:
         decoder = partial(make_decoder, item.format, config, account_key)
         if item.journal is not None:
             reread = partial(reread_journal, item.journal)
             readers.append(Reader(item.name, reread, decoder, item.from_start))
         elif item.file is not None:
-            paths = stored_names(item, stored) if item.pattern else [item.file]
-            for path in paths:
+            known = plain | {reader.name for reader in readers}
+            fitting = [path for path in stored_names(item, stored) if str(path) not in known]
+            for path in fitting if item.pattern else [item.file]:
                 # Nobody writes to the past: no waiting for a rotated file to fall quiet.
                 opened = partial(FileTail, path, from_start=item.from_start, linger_s=0.0)
                 reread_it = partial(reread_file, opened)

@@ -181,6 +181,19 @@ def test_a_pattern_that_nothing_fits_says_so_until_something_does(tmp_path, gath
     assert {"input-blind": 1, "input-recovered": 1} == core.tally.alarms
 
 
+def test_a_file_that_another_input_follows_is_left_to_it(tmp_path, gather, until):
+    append(tmp_path / "a.log", 1)
+    append(tmp_path / "b.log", 2)
+    one = gather()
+    one.taken.add(str(tmp_path / "a.log"))
+
+    async def story():
+        await until(lambda: one.looked)
+
+    follow(one, story)
+    assert {"b.log": 0} == records(one)
+
+
 def test_a_pattern_says_what_keeps_it_from_its_files(tmp_path):
     missing = why_none(InputConfig(tmp_path / "none" / "*.log"))
     assert f"{tmp_path}/none does not exist; files are read as soon as they appear" == missing
