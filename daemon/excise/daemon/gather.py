@@ -156,11 +156,13 @@ def find(item: InputConfig, known: Iterable[str] = ()) -> list[Path]:
     bases = [os.path.basename(name) for name in known]
     real: dict[str, Path] = {}
     for directory, names in sorted(in_directory.items()):
+        real_directory = os.path.realpath(directory)
         for name in logs_among(names, bases):
-            path = Path(directory, name)
-            there = os.path.realpath(path)
-            if there not in real or str(path) == there:
-                real[there] = path
+            path = os.path.join(directory, name)
+            link = os.path.islink(path)
+            there = os.path.realpath(path) if link else os.path.join(real_directory, name)
+            if there not in real or not link:
+                real[there] = Path(path)
     return sorted(real.values())
 
 
