@@ -89,7 +89,7 @@ def order_keys(stamps: Sequence[float], carry: float) -> tuple[list[float], floa
     newest = float(keys[sure - 1]) if sure else carry
     if newest > -inf:
         keys[sure:][keys[sure:] > newest + JUMP_S] = newest
-    return keys.tolist(), newest
+    return np.maximum.accumulate(keys).tolist(), newest
 
 
 def _begins(chain: Chain, reader: Reader) -> float:
