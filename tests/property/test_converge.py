@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 
 from excise.daemon.converge import Converger, Wish
 from excise.daemon.roll import Roll
-from excise.decide.plan import desired, plan
+from excise.decide.desired import desired
+from excise.decide.plan import plan
 from excise.enforce.dryrun import DryRun
 from excise.model.decision import Action, Decision, DecisionEvent, Op, Plane
 from excise.model.settings import DEFAULT_TIERS
@@ -52,8 +53,8 @@ def test_what_the_kernel_holds_is_what_planning_everything_gives(rounds):
     for events in rounds:
         for event in events:
             roll.note(event)
-        census = roll.census()
+        census = roll.census(NOW)
         converger.converge(Wish(census, DEFAULT_TIERS, PROTECTED, (443,), NOW))
 
-        whole = desired(census.decisions(), DEFAULT_TIERS, PROTECTED, NOW)
+        whole = desired(census.everything().values(), DEFAULT_TIERS, PROTECTED, NOW)
         assert plan(whole, enforcer.read(), tolerance_s=0.0).is_empty

@@ -6,17 +6,9 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from excise.decide.plan import (
-    ActiveSet,
-    ChangeSet,
-    Element,
-    Measure,
-    Span,
-    desired,
-    gather,
-    parse_span,
-    plan,
-)
+from excise.decide.desired import desired
+from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, gather, plan
+from excise.decide.span import Span, parse_span
 from excise.model.decision import Action, Decision, Plane, Tier
 
 TIERS = (

@@ -25,6 +25,7 @@ from excise.config import (
 from excise.config.parse import KEYS
 from excise.errors import ConfigError
 from excise.model.decision import Posture, Tier
+from excise.model.portguard import PortGuard
 from excise.model.settings import Capacity, Governor, Policy, Settings
 
 SOURCES = "file, stdin, journal, syslog, datagram, http"
@@ -83,7 +84,8 @@ governor: {max_share: 0.1, free: 5}
 capacity: {clients: 4096}
 log: {file: /srv/log, level: debug, format: json}
 protect_operator: false
-nft: {owner: true}
+nft: {owner: true, containers: false, shaping: [eth0]}
+guard: {ports: [8000, 8000, 8001], allow: [192.0.2.0/24, "2001:db8::/32"]}
 """)
 
     assert [] == errors
@@ -104,7 +106,8 @@ nft: {owner: true}
             capacity=Capacity(clients=4096),
             log=LogConfig(Path("/srv/log"), LogLevel.DEBUG, LogFormat.JSON),
             protect_operator=False,
-            nft=NftConfig(owner=True),
+            nft=NftConfig(owner=True, containers=False, shaping=("eth0",)),
+            guard=PortGuard((8000, 8001), ("192.0.2.0/24", "2001:db8::/32")),
             path=config.path,
         )
         == config
@@ -257,6 +260,14 @@ def test_the_engine_is_told_what_the_file_says(read):
         ("capacity: {clients: 10}", "1:21: clients is out of range: 10"),
         ("log: {level: loud}", "1:14: unknown value of level: 'loud'"),
         ("nft: {owner: yes}", "1:14: owner must be true or false, found 'yes'"),
+        ("nft: {containers: no}", "1:19: containers must be auto, true or false, found 'no'"),
+        ("nft: {shaping: [lo]}", "1:17: shaping must be a network interface such as eth0"),
+        ("nft: {shaping: [a/b]}", "1:17: shaping must be a network interface such as eth0"),
+        ("guard: {allow: []}", "1:8: guard names no ports (like guard: {ports: [8000]})"),
+        ("guard: {ports: [443]}", "1:17: ports names 443, which is in `ports`"),
+        ("ports: [8000]\nguard: {ports: [8000]}", "2:17: ports names 8000, which is in `ports`"),
+        ("guard: {ports: [22]}", "1:17: ports names 22 (SSH), which the host depends on"),
+        ("guard: {ports: [8000], allow: [192.0.2.1/24]}", "1:32: allow"),
         ("posture: observe\nposture: enforce", "2:1: key 'posture' is given twice"),
     ],
 )

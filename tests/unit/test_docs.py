@@ -11,6 +11,7 @@ from excise.config import Config
 from excise.config.inputs import DATAGRAM_KEYS, INPUT_KEYS, JOURNAL_KEYS, SYSLOG_KEYS
 from excise.config.parse import (
     API_KEYS,
+    GUARD_KEYS,
     KEYS,
     LOG_KEYS,
     NFT_KEYS,
@@ -93,6 +94,7 @@ def test_every_key_of_the_configuration_is_explained():
         ("api", API_KEYS),
         ("log", LOG_KEYS),
         ("nft", NFT_KEYS),
+        ("guard", GUARD_KEYS),
         *(
             (t, [f.name.removesuffix("_s") for f in msgspec.structs.fields(k)])
             for t, k in STRUCTS.items()

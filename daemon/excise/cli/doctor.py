@@ -26,9 +26,9 @@ def register(app: typer.Typer) -> None:
         as_json: AsJson = False, config: ConfigFile = None, socket: SocketFile = None
     ) -> None:
         """Check configuration, rules, inputs, kernel and daemon; exit 1 if any check fails."""
-        from excise.doctor import examine, read_tables
+        from excise.doctor import examine
 
-        checks = [*examine(config, read_tables), check_daemon(_client(socket, config))]
+        checks = [*examine(config), check_daemon(_client(socket, config))]
         if as_json:
             _print_json(checks)
         else:

@@ -54,7 +54,7 @@ def absolute_path(node: Node) -> Path:
     return path
 
 
-def ports(node: Node) -> tuple[int, ...]:
+def port_list(node: Node) -> tuple[int, ...]:
     """Read a list of TCP ports, at least one."""
     found = each(between(1, 65_535, integer))(node)
     if node.value == []:
@@ -84,7 +84,7 @@ def _input(node: Node) -> InputConfig:
         socket=fields.get("syslog", _syslog, None) or fields.get("datagram", _datagram, None),
         http=kind == "http",
         quiet_after_s=fields.get("quiet_after", _quiet_after, quiet_after_s),
-        ports=fields.get("ports", ports, ()),
+        ports=fields.get("ports", port_list, ()),
     )
 
 

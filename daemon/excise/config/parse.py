@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
-from excise.config.inputs import absolute_path, inputs, ports
+from excise.config.inputs import absolute_path, inputs, port_list
 from excise.config.values import (
     ApiConfig,
     Backend,
@@ -24,6 +24,7 @@ from excise.config.values import (
 from excise.errors import ConfigError, InvalidError
 from excise.model.decision import Posture, Tier
 from excise.model.document import Document, Fields, Node, each, in_order
+from excise.model.portguard import NO_GUARD, PortGuard
 from excise.model.scalars import (
     between,
     boolean,
@@ -36,7 +37,7 @@ from excise.model.scalars import (
     per_minute,
     text,
 )
-from excise.model.settings import Capacity, Governor, Policy
+from excise.model.settings import Capacity, Governor, Policy, Room
 
 KEYS = (
     "posture",
@@ -52,20 +53,36 @@ KEYS = (
     "policy",
     "governor",
     "capacity",
+    "kernel",
     "log",
     "protect_operator",
     "nft",
+    "guard",
 )
 TIER_KEYS = ("egress", "ingress", "new_connections")
 API_KEYS = ("socket", "listen")
 LOG_KEYS = ("file", "level", "format")
-NFT_KEYS = ("owner",)
+NFT_KEYS = ("owner", "audit", "containers", "shaping")
+GUARD_KEYS = ("ports", "allow")
+#: what the host itself depends on is never shut
+HOST_PORTS = {
+    22: "SSH",
+    53: "DNS",
+    67: "DHCP",
+    68: "DHCP",
+    123: "NTP",
+    546: "DHCPv6",
+    547: "DHCPv6",
+}
+#: what names an interface (dev_valid_name in the kernel)
+_INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
 _LISTEN = 'like "127.0.0.1:7788"'
 _TIER_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 
 #: least and most of the numbers of policy, governor and capacity that are not simply from 0 on
 LIMITS: dict[str, tuple[float, float]] = {
     "drop_families": (1, 7),
+    "jitter": (0, 0.5),
     "keep": (0, 1),
     "collateral_soften": (0, 1),
     "collateral_veto": (0, 1),
@@ -86,13 +103,14 @@ def parse_config(document: Document, path: Path | None = None) -> tuple[Config, 
 
 def _config(fields: Fields, path: Path | None) -> Config:
     blank = Config()
+    ports = fields.get("ports", port_list, blank.ports)
     return Config(
         posture=fields.get("posture", choice(Posture), blank.posture),
         inputs=fields.get("inputs", inputs, blank.inputs),
         trusted_proxies=fields.get("trusted_proxies", each(network), ()),
         never_block=fields.get("never_block", each(network), ()),
         rules=fields.get("rules", each(absolute_path), blank.rules),
-        ports=fields.get("ports", ports, blank.ports),
+        ports=ports,
         enforcer=fields.get("enforcer", _backend, blank.enforcer),
         tiers=fields.get("tiers", _tiers, blank.tiers),
         state=fields.get("state", absolute_path, blank.state),
@@ -100,9 +118,11 @@ def _config(fields: Fields, path: Path | None) -> Config:
         policy=fields.get("policy", _policy, blank.policy),
         governor=fields.get("governor", _struct(Governor), blank.governor),
         capacity=fields.get("capacity", _struct(Capacity, least=1024), blank.capacity),
+        kernel=fields.get("kernel", _struct(Room, least=16), blank.kernel),
         log=fields.get("log", _log, blank.log),
         protect_operator=fields.get("protect_operator", boolean, blank.protect_operator),
         nft=fields.get("nft", _nft, blank.nft),
+        guard=fields.get("guard", _guard(ports), blank.guard),
         path=path,
     )
 
@@ -225,4 +245,47 @@ def _log(node: Node) -> LogConfig:
 
 
 def _nft(node: Node) -> NftConfig:
-    return NftConfig(owner=Fields(node, NFT_KEYS).get("owner", boolean, False))
+    fields, blank = Fields(node, NFT_KEYS), NftConfig()
+    return NftConfig(
+        owner=fields.get("owner", boolean, blank.owner),
+        audit=fields.get("audit", boolean, blank.audit),
+        containers=fields.get("containers", _containers, None),
+        shaping=fields.get("shaping", each(_interface), ()),
+    )
+
+
+def _containers(node: Node) -> bool | None:
+    if node.value == "auto":
+        return None
+    if not isinstance(node.value, bool):
+        raise node.error(f"must be auto, true or false, found {node.value!r}")
+    return node.value
+
+
+def _interface(node: Node) -> str:
+    name = text(node)
+    if not _INTERFACE.fullmatch(name) or name == "lo":
+        raise node.error(f"must be a network interface such as eth0, found {name!r}")
+    return name
+
+
+def _guard(service: tuple[int, ...]) -> Callable[[Node], PortGuard]:
+    """Return a reader of the guard, which may shut none of the service's ports."""
+
+    def port(node: Node) -> int:
+        number = between(1, 65_535, integer)(node)
+        if number in service:
+            raise node.error(f"names {number}, which is in `ports`: nobody could reach the service")
+        if number in HOST_PORTS:
+            raise node.error(f"names {number} ({HOST_PORTS[number]}), which the host depends on")
+        return number
+
+    def read(node: Node) -> PortGuard:
+        fields = Fields(node, GUARD_KEYS)
+        if "ports" not in fields:
+            raise node.error("names no ports", "like guard: {ports: [8000]}")
+        ports = fields.get("ports", each(port), NO_GUARD.ports)
+        allow = fields.get("allow", each(network), NO_GUARD.allow)
+        return PortGuard(tuple(dict.fromkeys(ports)), allow)
+
+    return read

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
 
-from excise.daemon.roll import Census, Region
-from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, desired, gather, plan
-from excise.enforce.base import Enforcer
+from excise.daemon.roll import Census
+from excise.decide.capacity import Fitted, count, fit, is_client
+from excise.decide.desired import desired_of
+from excise.decide.holding import Holding
+from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, plan
+from excise.decide.span import Span
+from excise.enforce.base import Enforcer, Traffic, Witnessed
 from excise.errors import DivergedError
 from excise.model.decision import Tier
+from excise.model.portguard import NO_GUARD, PortGuard
+from excise.model.settings import Room
 
-#: everything is planned anew at least so often: ends by the wall clock come without an event
-WHOLE_S = 60.0
+#: everything is planned anew at least so often, in case a change was missed
+WHOLE_S = 600.0
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
     """What the kernel should be made from. `now` is the wall clock, epoch seconds.
 
-    `protected` are CIDRs that always pass; `ports` those of the inference service.
+    `protected` are CIDRs that always pass; `ports` those of the inference service; `room` the
+    most entries that there shall be; `guard` holds whatever is decided, and while nothing is.
     """
 
     census: Census
@@ -27,16 +36,30 @@ class Wish:
     protected: Sequence[str]
     ports: Sequence[int]
     now: float
+    room: Room = field(default_factory=Room)
+    guard: PortGuard = NO_GUARD
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How the kernel stands after a round. `lapsed`: decisions past their end by the wall clock."""
+    """How the kernel stands after a round.
+
+    `lapsed` decisions are past their end by the wall clock; `evicted` ones found no room.
+    """
 
     entries: int
     changes: int
     repaired: bool
     lapsed: int
+    evicted: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Counted(Generic[K]):
+    """What the kernel counted since it was taken hold of for the `built`th time."""
+
+    built: int
+    traffic: Mapping[K, Traffic]
 
 
 class Converger:
@@ -44,12 +67,14 @@ class Converger:
 
     def __init__(self, enforcer: Enforcer) -> None:
         self._enforcer = enforcer
-        self._active: ActiveSet | None = None
-        self._guards: tuple[tuple[str, ...], tuple[int, ...]] | None = None
-        self._basis: tuple[tuple[Tier, ...], tuple[str, ...]] | None = None
+        #: None: not known, so everything is put in place anew
+        self._held: Holding[bool] | None = None
+        self._fitted = Fitted(ActiveSet())
+        self._guards: tuple[tuple[str, ...], tuple[int, ...], PortGuard] | None = None
+        self._basis: tuple[tuple[Tier, ...], tuple[str, ...], Room] | None = None
         self._planned_whole = float("-inf")
-        self._lapsed = 0
         self._opened = False
+        self._built = 0
 
     @property
     def opened(self) -> bool:
@@ -61,13 +86,16 @@ class Converger:
         """The enforcer's name."""
         return self._enforcer.name
 
-    def open(self, protected: Sequence[str], ports: Sequence[int]) -> None:
+    def open(
+        self, protected: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
+    ) -> None:
         """Take over what an earlier run left. Raises EnforceError."""
         if self._opened:
             return
         self._enforcer.open()
-        self._guards, self._active, self._opened = None, None, True
-        self._guard(protected, ports)
+        self._guards, self._held, self._opened = None, None, True
+        self._built += 1
+        self._guard(protected, ports, guard)
 
     def sweep(self) -> None:
         """Remove every trace of this run and of earlier ones. Raises EnforceError."""
@@ -75,35 +103,54 @@ class Converger:
             self._enforcer.open()
         self._enforcer.lift_all()
         self._enforcer.close(keep=True)
-        self._active, self._guards, self._opened = None, None, False
+        self._held, self._guards, self._opened = None, None, False
 
     def drifted(self) -> bool:
         """Whether the kernel no longer holds what it was made to hold."""
-        return self._opened and (self._active is None or not self._enforcer.in_sync())
+        return self._opened and (self._held is None or not self._enforcer.in_sync())
+
+    def witnessed(self) -> Witnessed:
+        """Return what others did to the kernel since the last call."""
+        return self._enforcer.witnessed() if self._opened else Witnessed()
+
+    def countable(self) -> list[Element]:
+        """Return what may have counters of its own of what the kernel was made to hold."""
+        held = self._held or ()
+        return [e for e in held if e.measure is not Measure.DROP or not is_client(e.span)]
+
+    def count(self, elements: Sequence[Element]) -> Counted[tuple[Measure, Span]]:
+        """Return what was counted for these elements. Raises EnforceError."""
+        return Counted(self._built, self._enforcer.counters(elements) if self._opened else {})
+
+    def count_all(self) -> Counted[Measure]:
+        """Return all that was counted, by measure. Raises EnforceError."""
+        return Counted(self._built, self._enforcer.totals() if self._opened else {})
 
     def converge(self, wish: Wish) -> Outcome:
         """Make the kernel hold what `wish` asks for. Raises EnforceError.
 
-        Nothing is touched, not even a table made, before there is something to enforce.
+        Nothing is touched, not even a table made, before there is something to enforce or guard.
         """
-        believed, self._active = self._active, None
-        if not self._opened and self._count_lapsed(wish) == len(wish.census.entries):
-            return Outcome(entries=0, changes=0, repaired=False, lapsed=self._lapsed)
-        self.open(wish.protected, wish.ports)
+        held, self._held = self._held, None
+        idle = wish.census.lapsed == wish.census.total and not wish.guard.ports
+        if not self._opened and idle:
+            return Outcome(entries=0, changes=0, repaired=False, lapsed=wish.census.lapsed)
+        self.open(wish.protected, wish.ports, wish.guard)
+        repaired = False
         try:
-            self._guard(wish.protected, wish.ports)
-            drifted = believed is not None and not self._enforcer.in_sync()
-            if believed is not None and not drifted and self._only_parts_changed(wish):
-                active, changes = self._plan_parts(believed, wish)
+            self._guard(wish.protected, wish.ports, wish.guard)
+            if held is None:
+                held, changes = self._put_in_place(wish)
             else:
-                held = self._enforcer.read() if believed is None or drifted else believed
-                active, changes = self._plan_whole(held, wish)
+                repaired = not self._enforcer.in_sync()
+                mended = self._enforcer.repair() if repaired else 0
+                changes = mended + self._change(held, wish)
         except DivergedError:
-            active = self._build_anew(wish)
-            drifted, changes = True, len(active)
-        # Unknown until here: a failure half way is read back, not guessed.
-        self._active = active
-        return Outcome(len(active), changes, drifted and changes > 0, self._lapsed)
+            repaired = True
+            held, changes = self._put_in_place(wish)
+        # Unknown until here: after a failure half way everything is put in place.
+        self._held = held
+        return Outcome(len(held), changes, repaired, wish.census.lapsed, self._fitted.evicted)
 
     def close(self, *, keep: bool) -> None:
         """Let go of the kernel; with `keep` what is enforced stays until its deadlines."""
@@ -111,61 +158,61 @@ class Converger:
             self._enforcer.close(keep=keep)
             self._opened = False
 
-    def _guard(self, protected: Sequence[str], ports: Sequence[int]) -> None:
-        guards = (tuple(protected), tuple(ports))
+    def _guard(self, protected: Sequence[str], ports: Sequence[int], guard: PortGuard) -> None:
+        guards = (tuple(protected), tuple(ports), guard)
         if guards != self._guards:
             self._guards = None
             self._enforcer.set_guards(*guards)
             self._guards = guards
 
-    def _only_parts_changed(self, wish: Wish) -> bool:
-        basis = (tuple(wish.tiers), tuple(wish.protected))
-        recent = wish.now - self._planned_whole < WHOLE_S
-        return wish.census.changed is not None and recent and basis == self._basis
-
-    def _plan_parts(self, believed: ActiveSet, wish: Wish) -> tuple[ActiveSet, int]:
-        """Plan the regions that changes reach; the rest stays as it is."""
-        region = wish.census.region()
-        decisions = list(wish.census.within(region))
-        want = desired(decisions, wish.tiers, wish.protected, wish.now)
-        have = gather(e for e in _held_in(believed, region) if e.until > wish.now)
-        change = self._apply(plan(want, have))
-        return change.onto(believed), len(change)
-
-    def _plan_whole(self, held: ActiveSet, wish: Wish) -> tuple[ActiveSet, int]:
-        want = self._want(wish)
-        change = self._apply(plan(want, held.alive(wish.now)))
-        return want, len(change)
-
-    def _build_anew(self, wish: Wish) -> ActiveSet:
-        self._guards = None
-        want = self._want(wish)
-        self._enforcer.replace(want)
-        self._guard(wish.protected, wish.ports)
-        return want
-
-    def _want(self, wish: Wish) -> ActiveSet:
-        self._count_lapsed(wish)
-        self._planned_whole = wish.now
-        self._basis = (tuple(wish.tiers), tuple(wish.protected))
-        return desired(wish.census.decisions(), wish.tiers, wish.protected, wish.now)
-
-    def _apply(self, change: ChangeSet) -> ChangeSet:
+    def _change(self, held: Holding[bool], wish: Wish) -> int:
+        """Plan what changed; return how many entries that were."""
+        held.expire(wish.now)
+        change = self._parts(held, wish)
+        if change is None:
+            change = plan(self._whole(wish), held.view())
         if not change.is_empty:
             self._enforcer.apply(change)
+        held.change(change)
+        return len(change)
+
+    def _parts(self, held: Holding[bool], wish: Wish) -> ChangeSet | None:
+        """Plan the regions that changes reach; None where that does not do."""
+        region = wish.census.region
+        recent = wish.now - self._planned_whole < WHOLE_S
+        # what did not fit, or became part of a range, is no matter of its own region alone
+        if region is None or not recent or not self._fitted.whole or self._basis != _basis(wish):
+            return None
+        want = desired_of(wish.census.reached, wish.tiers, wish.protected, wish.now)
+        have = held.within(region)
+        change = plan(want, have)
+        clients, networks = (a - b for a, b in zip(count(want), count(have), strict=True))
+        if (
+            held.counts[True] + clients > wish.room.clients
+            or held.counts[False] + networks > wish.room.networks
+        ):
+            return None
         return change
 
-    def _count_lapsed(self, wish: Wish) -> int:
-        entries = wish.census.entries.values()
-        self._lapsed = sum(entry.decision.until <= wish.now for entry in entries)
-        return self._lapsed
+    def _whole(self, wish: Wish) -> ActiveSet:
+        """Return all that the kernel should hold."""
+        everything = wish.census.everything()
+        self._fitted = fit(everything, wish.tiers, wish.protected, wish.now, wish.room)
+        self._planned_whole, self._basis = wish.now, _basis(wish)
+        return self._fitted.wish
+
+    def _put_in_place(self, wish: Wish) -> tuple[Holding[bool], int]:
+        """Make the kernel hold all of it, whatever it holds now."""
+        self._guards = None
+        want = self._whole(wish)
+        changes = self._enforcer.replace(want)
+        self._guard(wish.protected, wish.ports, wish.guard)
+        return Holding(want, _is_client), changes
 
 
-def _held_in(active: ActiveSet, region: Region) -> Iterator[Element]:
-    """Yield the elements that lie in a region."""
-    for measure in Measure:
-        spans = active.held[measure]
-        if region.only_hosts:
-            yield from (spans[span] for span in region.spans if span in spans)
-        else:
-            yield from (e for span, e in spans.items() if region.holds(span))
+def _basis(wish: Wish) -> tuple[tuple[Tier, ...], tuple[str, ...], Room]:
+    return tuple(wish.tiers), tuple(wish.protected), wish.room
+
+
+def _is_client(element: Element) -> bool:
+    return is_client(element.span)

@@ -115,12 +115,15 @@ class Core:
 
     def wish(self) -> Wish:
         """Return what the kernel should be made from now."""
+        now = self.time.clock.wall()
         return Wish(
-            census=self.roll.census(),
+            census=self.roll.census(now),
             tiers=self.config.tiers,
             protected=self.protected(),
             ports=self.config.ports,
-            now=self.time.clock.wall(),
+            now=now,
+            room=self.config.kernel,
+            guard=self.config.guard,
         )
 
     def protected(self) -> list[str]:

@@ -13,12 +13,14 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from excise.daemon.converge import Converger, Outcome, Wish
+from excise.daemon.culprits import Culprits
+from excise.enforce.base import Witnessed
 from excise.errors import EnforceError
 from excise.log import Log
 from excise.model.view import EnforcerView
 
 #: how often the kernel's generation is compared while nothing is decided
-HEAL_S = 0.25
+HEAL_S = 0.1
 FIRST_RETRY_S = 0.05
 LONGEST_RETRY_S = 5.0
 #: failures in a row after which a person is called
@@ -35,6 +37,7 @@ class Reconciler:
     executor: Executor
     on_alarm: Callable[[str, str], None]
     log: Log
+    culprits: Culprits
     changes: int = 0
     repairs: int = 0
     failures: int = 0
@@ -76,12 +79,11 @@ class Reconciler:
         ticket = self._wanted
         loop = asyncio.get_running_loop()
         try:
-            outcome = await loop.run_in_executor(
-                self.executor, self.converger.converge, self.wish()
-            )
+            outcome, news = await loop.run_in_executor(self.executor, self._converge, self.wish())
         except EnforceError as error:
             self._failed(error)
         else:
+            self.culprits.heard(news)
             self._succeeded(outcome)
         async with self._went:
             self._tried = ticket
@@ -99,7 +101,15 @@ class Reconciler:
             failures=self.failures,
             problem=self.problem,
             lapsed=self.outcome.lapsed,
+            evicted=self.outcome.evicted,
+            audit=self.culprits.view(),
         )
+
+    def _converge(self, wish: Wish) -> tuple[Outcome, Witnessed]:
+        return self.converger.converge(wish), self.converger.witnessed()
+
+    def _look(self) -> tuple[bool, Witnessed]:
+        return self.converger.drifted(), self.converger.witnessed()
 
     async def _wait(self) -> bool:
         """Wait for a kick or for the next look; a failing kernel is left alone for longer."""
@@ -117,11 +127,14 @@ class Reconciler:
     async def _drifted(self) -> bool:
         loop = asyncio.get_running_loop()
         try:
-            drifted = await loop.run_in_executor(self.executor, self.converger.drifted)
+            drifted, news = await loop.run_in_executor(self.executor, self._look)
         except EnforceError as error:
             self._failed(error)
             return True
         self.in_sync = not drifted
+        self.culprits.heard(news)
+        if not drifted:
+            self.culprits.pass_over()
         return drifted
 
     def _failed(self, error: EnforceError) -> None:
@@ -136,10 +149,21 @@ class Reconciler:
         if self.failing >= FALLBACK_AFTER:
             self.on_alarm("enforce-recovered", "the kernel takes changes again")
         self.failing, self.problem, self.in_sync = 0, "", True
+        self._tell_room(outcome.evicted)
         self.outcome = outcome
         self.changes += outcome.changes
         if outcome.repaired:
             self.repairs += 1
-            self.on_alarm("enforce-repaired", "the kernel's set was changed by others; put right")
+            who = self.culprits.named()
+            self.on_alarm("enforce-repaired", f"the kernel's set was changed: {who}; put right")
         if outcome.changes:
             self.log.info("enforce.applied", changes=outcome.changes, entries=outcome.entries)
+
+    def _tell_room(self, evicted: int) -> None:
+        """Call a person when the kernel's room is used up, and when there is enough again."""
+        if evicted and not self.outcome.evicted:
+            text = f"{evicted} decisions, the weakest, found no room in the kernel"
+            advice = "raise `kernel.clients` or `kernel.networks`, or lift some"
+            self.on_alarm("kernel-full", f"{text}: {advice}")
+        elif self.outcome.evicted and not evicted:
+            self.on_alarm("kernel-fits", "all decisions are in the kernel again")

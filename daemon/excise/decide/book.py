@@ -64,7 +64,8 @@ class Book:
         old = self.active.get(key)
         action, tier = self.ladder.action(verdict.rung, plane, posture)
         strikes = old.strikes if old else self.strikes(key, now)
-        until = now + (self.ladder.ttl_s(verdict.rung, strikes) if ttl_s is None else ttl_s)
+        if ttl_s is None:
+            ttl_s = self.ladder.lasts_s(verdict.rung, strikes, target)
         new = Decision(
             id=old.id if old else decision_id(plane, target, now),
             plane=plane,
@@ -72,7 +73,7 @@ class Book:
             action=action,
             tier=tier,
             since=now if old is None or old.wanted != verdict.rung else old.since,
-            until=until,
+            until=now + ttl_s,
             score=verdict.score,
             rules=verdict.rules,
             reason=verdict.reason,

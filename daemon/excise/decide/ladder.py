@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from zlib import crc32
 
 from excise.model.decision import Action, Plane, Posture, Tier
 from excise.model.settings import Policy
@@ -68,3 +69,12 @@ class Ladder:
         if rung >= self.top:
             base = p.ttl_drop_s
         return min(p.ttl_max_s, base * 2.0 ** min(strikes, 16)) if rung > OBSERVE else base
+
+    def lasts_s(self, rung: int, strikes: int, target: str) -> float:
+        """Return how long it lasts on a target: what was decided together must not end together.
+
+        Thousands that come back in the same second are a flood. So each target's time is shorter
+        by a part of its own, at most `policy.jitter`, the same on every host.
+        """
+        part = crc32(target.encode()) / 2**32 if rung > OBSERVE else 0.0
+        return self.ttl_s(rung, strikes) * (1.0 - self.policy.jitter * part)

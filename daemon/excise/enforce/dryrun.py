@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from excise.decide.plan import ActiveSet, ChangeSet, Desired, merged, plan
-from excise.enforce.base import Counters
+from excise.decide.plan import ActiveSet, ChangeSet, Desired, Element, plan
+from excise.decide.span import merged
+from excise.enforce.base import Counters, Totals, Witnessed
+from excise.model.portguard import NO_GUARD, PortGuard
 
 
 class DryRun:
@@ -21,6 +23,7 @@ class DryRun:
         self.removals = 0
         self.allow: tuple[str, ...] = ()
         self.ports: tuple[int, ...] = ()
+        self.guard = NO_GUARD
 
     def open(self) -> None:
         """Start empty."""
@@ -36,22 +39,39 @@ class DryRun:
         self.removals += len(change.removals)
         self._active = change.onto(self._active)
 
-    def replace(self, wish: Desired) -> None:
+    def replace(self, wish: Desired) -> int:
         """Note the difference."""
-        self.apply(plan(wish, self.read()))
+        change = plan(wish, self.read())
+        self.apply(change)
+        return len(change)
 
-    def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
+    def repair(self) -> int:
+        """Nobody else can change it."""
+        return 0
+
+    def set_guards(
+        self, allow: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
+    ) -> None:
         """Note the guards; raises ValueError for what is no CIDR, as a kernel backend would."""
         self.allow = tuple(map(str, merged(allow)))
         self.ports = tuple(sorted(set(ports)))
+        self.guard = guard
 
     def in_sync(self) -> bool:
         """Nobody else can change it."""
         return True
 
-    def counters(self) -> Counters:
+    def counters(self, elements: Iterable[Element]) -> Counters:  # noqa: ARG002  # the protocol's
         """No packet is seen."""
         return {}
+
+    def totals(self) -> Totals:
+        """No packet is seen."""
+        return {}
+
+    def witnessed(self) -> Witnessed:
+        """Nobody else is there."""
+        return Witnessed()
 
     def lift_all(self) -> None:
         """Forget everything."""

@@ -1,43 +1,40 @@
-"""The nftables backend: says what `nft_layout` describes, over `nft_socket`, and reads it back."""
+"""The nftables backend: what the sets hold, over `nft_ground`, and read back."""
 
 from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from excise.decide.plan import (
-    BITS,
-    TOLERANCE_S,
-    ActiveSet,
-    ChangeSet,
-    Desired,
-    Element,
-    Measure,
-    Span,
-    merged,
-)
+from excise.decide.holding import Holding
+from excise.decide.plan import ActiveSet, ChangeSet, Desired, Element, Measure, plan
 from excise.enforce import nft_content as content
 from excise.enforce import nft_layout as layout
-from excise.enforce.base import Counters, Traffic
-from excise.enforce.nft_reader import Marks, NftReader
-from excise.enforce.nft_socket import NftSocket
-from excise.enforce.nft_wire import Message
-from excise.errors import DivergedError, EnforceError, UnsupportedError
+from excise.enforce.base import Counters, Totals, Witnessed
+from excise.enforce.nft_ground import Ground
+from excise.enforce.nft_reader import Look
+from excise.enforce.nft_tally import OURS, Shelf, lacks, shelf
+from excise.enforce.nft_wire import Message, transactions
+from excise.errors import DivergedError, EnforceError
+from excise.model.portguard import NO_GUARD, PortGuard
 
-#: a transaction holds up everybody else's, so a change larger than this is cut (20 to 50 ms)
-CHANGE_BYTES = 2 << 20
-#: a rebuild is one transaction up to here: about 100,000 addresses, and no gap
-REBUILD_BYTES = 24 << 20
-#: additions after which lapsed elements are forgotten here too
-FORGET_FROM = 1_000
+#: a transaction holds up everybody else's: about 8,000 addresses, 10 to 30 ms
+TRANSACTION_BYTES = 320 << 10
+#: of more changes than this, so many are read back
+SAMPLE = 500
+#: of more entries than this, what the kernel holds is not read: a dump's time grows as the square
+READ_MOST = 300_000
+READ_TRIES = 3
 
 
 class Nftables:
     """An Enforcer on nftables tables `ip excise` and `ip6 excise`.
 
     With `owner` nobody else can change or flush them while the daemon runs, an administrator's
-    nft(8) included. `netns` names another network namespace, `clock` gives epoch seconds.
+    nft(8) included. `containers` says whether to look up replies of containers behind NAT in
+    conntrack; None: wherever some chain does NAT. `shaping` leaves room for what `shaped` puts
+    there. With `audit` it listens for who else changes the tables. `netns` names another network
+    namespace, `clock` gives epoch seconds.
     """
 
     name = "nftables"
@@ -46,243 +43,244 @@ class Nftables:
         self,
         *,
         owner: bool = False,
+        containers: bool | None = None,
+        shaping: bool = False,
+        audit: bool = False,
         netns: str | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._flags = layout.OWNER | layout.PERSIST if owner else 0
-        self._netns = netns
+        self._ground = Ground(
+            owner=owner,
+            containers=containers,
+            shaping=shaping,
+            audit=audit,
+            netns=netns,
+            clock=clock,
+        )
         self._clock = clock
         self._lock = threading.RLock()
-        self._opened: NftSocket | None = None
-        self._believed: dict[Measure, dict[Span, Element]] = {}
-        self._allow: list[Span] = []
-        self._ports: list[int] = []
-        self._added = 0
-        self._generation = 0
-        self._marks: Marks = frozenset()
+        #: None: not known
+        self._held: Holding[Shelf] | None = None
         self._renews_in_place = True
 
     def open(self) -> None:
-        """Take over our tables of an earlier run in one transaction, or make them.
+        """Take over our tables of an earlier run, or make them, in one transaction.
 
-        Opening again after an error, or after the socket was lost, is fine.
+        What their sets hold stays, if the sets are those that we would make. Opening again after
+        an error, or after the socket was lost, is fine.
         """
         with self._lock:
-            self._shut()
-            self._opened = NftSocket(self._netns)
+            self._ground.connect()
             try:
-                exists = self._reader.tables()
-                sets = self._reader.sets()
-                self._allow, self._ports = self._reader.allowed(sets), self._reader.ports(sets)
-                self._rebuild(self._reader.elements(sets), exists)
+                self._held = None
+                if not self._ground.take_over():
+                    left = self._read(self._ground.reader.look())
+                    self._ground.build(self._units(ChangeSet(additions=tuple(left))))
+                    self._held = Holding(left, shelf)
+                self._ground.listen()
             except EnforceError:
-                self._shut()
+                self._ground.shut()
                 raise
 
     def read(self) -> ActiveSet:
         """Return what the kernel holds; nothing for a table that is gone."""
         with self._lock:
-            return self._reader.elements(self._reader.sets())
+            found = self._read(self._ground.reader.look())
+            self._held = Holding(found, shelf)
+            return found
 
     def apply(self, change: ChangeSet) -> None:
-        """Make a change and read it back. Raises DivergedError where the kernel disagrees."""
+        """Make a change and read it back, of a large one a sample.
+
+        Raises DivergedError where the kernel disagrees.
+        """
         with self._lock:
             if change.is_empty:
                 return
-            begun = time.monotonic()
-            self._do(change)
-            self._believe(change)
-            missing = self._missing(change.additions, begun)
-            if self._renews_in_place and missing and all(_is_stale(*pair) for pair in missing):
-                # before Linux 6.12 a renewal is no error, and changes nothing
-                self._renews_in_place = False
-                self._do(ChangeSet(additions=tuple(e for e, _held in missing)))
-                missing = self._missing(change.additions, begun)
-            wrong = [*self._remaining(change), *(e for e, _held in missing)]
-            if wrong:
-                first = wrong[0]
-                raise DivergedError(
-                    f"{len(wrong)} of {len(change)} changes did not take, first {first.span} in set"
-                    f" {layout.spec_of(first.measure, first.span).name}; the tables must be built"
-                    " anew"
-                )
+            held, self._held = self._held, None  # not known, should this fail half way
+            self._change(change)
+            if held is not None:
+                held.change(change)
+            self._held = held
 
-    def replace(self, wish: Desired) -> None:
-        """Build both tables anew with `wish` in them, in one transaction if it fits."""
+    def replace(self, wish: Desired) -> int:
+        """Make the kernel hold `wish`, whatever it holds now; return how many entries changed.
+
+        Chains and rules are put back in one transaction, and the sets' content is mended in
+        bounded ones: what is enforced stays so meanwhile. Only tables that are gone, or whose
+        sets are not ours, are built anew.
+        """
         with self._lock:
-            self._rebuild(wish, self._reader.tables())
+            look = self._ground.mend()
+            held, self._held = self._held, None
+            changed = self._change(plan(wish, self._there(held, look)))
+            if held is None:
+                held = Holding(wish, shelf)
+                self._remove_others(held)
+            else:
+                held.change(plan(wish, held.view()))
+            self._held = held
+            return changed
 
-    def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
-        """Say what always passes and which ports are touched.
+    def repair(self) -> int:
+        """Put back what others changed; return how many entries that were.
+
+        Raises DivergedError where it is not known what ought to be there.
+        """
+        with self._lock:
+            look = self._ground.mend()
+            held, self._held = self._held, None
+            if held is None:
+                raise DivergedError("what the tables ought to hold is not known: replace it")
+            changed = 0
+            if lacks(held, look.counts, self._clock()):
+                changed = self._change(plan(held.view(), self._read(look)))
+            self._held = held
+            return changed
+
+    def set_guards(
+        self, allow: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
+    ) -> None:
+        """Say what always passes, which ports are touched, and which are shut.
 
         Raises ValueError for what is no CIDR or no port.
         """
-        spans, numbers = merged(allow), sorted(set(ports))
-        if any(not 0 < port < 1 << 16 for port in numbers):
-            raise ValueError(f"not a port: {numbers}")
+        wanted = content.guards_of(allow, ports, guard)
         with self._lock:
-            if (spans, numbers) == (self._allow, self._ports):
-                return
-            # noted first: should this fail, `replace` puts them in place
-            self._allow, self._ports = spans, numbers
-            self._commit(list(content.guards(spans, numbers)))
-            sets = self._reader.sets()
-            if (spans, numbers) != (
-                self._reader.allowed(sets),
-                self._reader.ports(sets),
-            ):
-                raise DivergedError("the guard sets did not take; the tables must be built anew")
+            self._ground.set_guards(wanted)
 
     def in_sync(self) -> bool:
         """Compare the ruleset's generation; look closer when somebody else made a change."""
         with self._lock:
-            generation = self._reader.generation()
-            if generation == self._generation:
+            if not self._ground.changed():
                 return True
-            marks, counts = self._reader.look()
-            if marks != self._marks or self._lacks(counts):
+            look = self._ground.settle()
+            if look is None:
                 return False
-            self._generation = generation
-            return True
+            return self._held is None or not lacks(self._held, look.counts, self._clock())
 
-    def counters(self) -> Counters:
-        """Return what was taken away from each target but single dropped addresses."""
+    def counters(self, elements: Iterable[Element]) -> Counters:
+        """Return what was taken away from these; single dropped clients have no counter."""
         with self._lock:
-            counted = [e for e in self._all_believed() if layout.spec_of(e.measure, e.span).counted]
-            found: dict[tuple[str, Measure], Traffic] = {}
-            entries = self._reader.entries([content.query(e) for e in counted])
-            for e, (raw, _ts) in zip(counted, entries, strict=True):
-                traffic = content.traffic_of(raw) if raw else None
-                if traffic:
-                    found[str(e.span), e.measure] = traffic
-            return found
+            return self._ground.reader.counters(elements)
+
+    def totals(self) -> Totals:
+        """Return what our rules took away since they were made."""
+        with self._lock:
+            return self._ground.reader.totals()
+
+    def witnessed(self) -> Witnessed:
+        """Return what others did since the last call; nothing unless it listens."""
+        with self._lock:
+            return self._ground.witnessed()
+
+    def held(self, measure: Measure) -> list[Element]:
+        """Return what is held of a measure, some of which may have lapsed."""
+        with self._lock:
+            held = self._held.view() if self._held is not None else self.read()
+            return list(held.held[measure].values())
+
+    def send(self, messages: Iterable[Message]) -> None:
+        """Send more about our tables than `apply` knows of; in one transaction unless large."""
+        with self._lock:
+            for part in transactions(([m] for m in messages), TRANSACTION_BYTES):
+                self._ground.commit(part)
 
     def lift_all(self) -> None:
         """Remove both tables."""
         with self._lock:
-            self._commit(layout.remove(self._reader.tables()))
-            self._believed = {}
-            self._marks, _counts = self._reader.look()
+            self._ground.lift()
+            self._held = Holding((), shelf)
 
     def close(self, *, keep: bool) -> None:
         """End; with `keep` the tables stay until their elements' deadlines."""
         with self._lock:
-            if self._opened is None:
+            if not self._ground.is_open:
                 return
             try:
                 if not keep:
                     self.lift_all()
             finally:
-                self._shut()
+                self._ground.shut()
 
-    def _shut(self) -> None:
-        if self._opened is not None:
-            self._opened.close()
-            self._opened = None
-
-    @property
-    def _socket(self) -> NftSocket:
-        if self._opened is None:
-            raise EnforceError("the nftables backend is not open: call open() first")
-        return self._opened
-
-    @property
-    def _reader(self) -> NftReader:
-        return NftReader(self._socket, self._clock)
-
-    def _rebuild(self, wish: Desired, exists: Iterable[int]) -> None:
-        fill = ChangeSet(additions=tuple(sorted(wish)))
-        exists = sorted(exists)
-        try:
-            self._fill(fill, exists)
-        except UnsupportedError:
-            if not self._flags:
-                raise
-            self._flags = 0  # before 6.9 a table cannot outlive its owner: do without one
-            self._fill(fill, exists)
-        self._believed = {measure: dict(spans) for measure, spans in wish.held.items()}
-        self._generation = self._reader.generation()
-        self._marks, _counts = self._reader.look()
-
-    def _fill(self, fill: ChangeSet, exists: Sequence[int]) -> None:
-        ground = [
-            *layout.build(exists, self._flags),
-            *content.guards(self._allow, self._ports),
-        ]
-        filling = content.changes(fill, self._clock, in_place=True)
-        for part in _parts([*ground, *filling], min(REBUILD_BYTES, self._socket.limit_bytes)):
-            self._commit(part)
+    def _units(self, change: ChangeSet) -> Iterable[list[Message]]:
+        return content.changes(change, self._clock, in_place=self._renews_in_place)
 
     def _do(self, change: ChangeSet) -> None:
-        messages = content.changes(change, self._clock, in_place=self._renews_in_place)
-        for part in _parts(messages, min(CHANGE_BYTES, self._socket.limit_bytes)):
-            self._commit(part)
+        for part in transactions(self._units(change), TRANSACTION_BYTES):
+            self._ground.commit(part)
 
-    def _believe(self, change: ChangeSet) -> None:
-        """Note a change; in place, as copying a large set costs more than a small change."""
-        for e in change.removals:
-            self._believed.get(e.measure, {}).pop(e.span, None)
-        for e in change.additions:
-            self._believed.setdefault(e.measure, {})[e.span] = e
-        self._added += len(change.additions)
-        if self._added > max(FORGET_FROM, sum(map(len, self._believed.values())) // 2):
-            self._added, now = 0, self._clock()
-            for measure, spans in self._believed.items():
-                self._believed[measure] = {s: e for s, e in spans.items() if e.until > now}
+    def _change(self, change: ChangeSet) -> int:
+        """Make a change and read it back; return how many entries it has."""
+        begun = time.monotonic()
+        self._do(change)
+        self._verify(change, begun)
+        return len(change)
 
-    def _all_believed(self) -> Iterator[Element]:
-        return (e for spans in self._believed.values() for e in spans.values())
+    def _there(self, held: Holding[Shelf] | None, look: Look) -> ActiveSet:
+        """Return what the kernel holds: as remembered, or as read unless that takes too long."""
+        if held is not None and not lacks(held, look.counts, self._clock()):
+            return held.view()
+        if sum(count for where, count in look.counts.items() if where in OURS) > READ_MOST:
+            return ActiveSet()
+        return self._read(look)
 
-    def _commit(self, messages: Sequence[Message]) -> None:
-        if messages:
-            self._socket.commit(messages)
-            # counted, not asked for: a foreign change in between must not pass unseen
-            self._generation = (self._generation + 1) & 0xFFFFFFFF
+    def _read(self, look: Look) -> ActiveSet:
+        """Read all elements; again where fewer came than are counted.
+
+        While a hash table grows, as it does for a moment after many additions, a dump misses some
+        of it. What has lapsed and was not yet collected is counted too, so this ends.
+        """
+        for _ in range(READ_TRIES):
+            found = Holding(self._ground.reader.elements(look.sets), shelf)
+            if all(found.counts[where] >= look.counts.get(where, 0) for where in OURS):
+                break
+        return found.view()
+
+    def _remove_others(self, held: Holding[Shelf]) -> None:
+        """Remove what the kernel holds beyond what it should, where a set counts more."""
+        look = self._ground.reader.look()
+        if any(look.counts.get(where, 0) > held.counts[where] for where in OURS):
+            self._do(ChangeSet(removals=plan(held.view(), self._read(look)).removals))
+
+    def _verify(self, change: ChangeSet, begun: float) -> None:
+        additions = _sample(change.additions)
+        missing = self._missing(additions, begun)
+        if self._renews_in_place and missing and all(_is_stale(*pair) for pair in missing):
+            # before Linux 6.12 a renewal is no error, and changes nothing
+            self._renews_in_place = False
+            self._do(ChangeSet(additions=change.additions))
+            missing = self._missing(additions, begun)
+        wrong = [*self._remaining(change), *(e for e, _held in missing)]
+        if wrong:
+            first = wrong[0]
+            raise DivergedError(
+                f"{len(wrong)} of {len(change)} changes did not take, first {first.span} in set"
+                f" {layout.spec_of(first.measure, first.span).name}; the tables must be built"
+                " anew"
+            )
 
     def _remaining(self, change: ChangeSet) -> list[Element]:
         """Return the removals that the kernel still shows."""
-        added = {(e.measure, e.span) for e in change.additions}
+        added = {(e.measure, e.span) for e in change.additions} if change.removals else ()
         gone = [e for e in change.removals if (e.measure, e.span) not in added]
-        return [e for e, held in self._reader.look_up(gone) if held and held.span == e.span]
+        looked_up = self._ground.reader.look_up(_sample(gone))
+        return [e for e, held in looked_up if held and held.span == e.span]
 
     def _missing(
         self, additions: Sequence[Element], begun: float
     ) -> list[tuple[Element, Element | None]]:
         """Return the additions that the kernel does not show, and what it shows instead."""
-        found = list(self._reader.look_up(additions))
+        found = list(self._ground.reader.look_up(additions))
         now, took_s = self._clock(), time.monotonic() - begun
         return [(e, held) for e, held in found if not content.agrees(e, held, now, took_s)]
 
-    def _lacks(self, counts: dict[tuple[int, str], int]) -> bool:
-        """Whether a set counts fewer entries than it must have; unknown before 6.16."""
-        due: dict[tuple[int, str], int] = {}
-        soon = self._clock() + TOLERANCE_S
-        for e in self._all_believed():
-            if e.until <= soon:
-                continue
-            if e.span.end == (1 << BITS[e.span.version]) - 1 and not e.span.is_host:
-                continue  # the kernel counts pairs of entries, and this one has no closing one
-            spec = layout.spec_of(e.measure, e.span)
-            where = e.span.version, spec.name
-            due[where] = due.get(where, 0) + 1
-        return any(counts.get(where, number) < number for where, number in due.items())
+
+def _sample(elements: Sequence[Element]) -> Sequence[Element]:
+    """Return all of them, or some from everywhere among them."""
+    return elements[:: -(-len(elements) // SAMPLE)] if len(elements) > SAMPLE else elements
 
 
 def _is_stale(wanted: Element, held: Element | None) -> bool:
     """Whether the kernel holds what was wanted, but for its deadline."""
     return held is not None and (held.span, held.rate) == (wanted.span, wanted.rate)
-
-
-def _parts(messages: Iterable[Message], limit_bytes: int) -> Iterator[list[Message]]:
-    """Cut messages into transactions; 64 bytes pay for a message's own headers and the batch's."""
-    part: list[Message] = []
-    size = 0
-    for message in messages:
-        cost = len(message.payload) + 64
-        if part and size + cost > limit_bytes:
-            yield part
-            part, size = [], 0
-        part.append(message)
-        size += cost
-    if part:
-        yield part

@@ -4,26 +4,46 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
-from excise.decide.plan import BITS, TOLERANCE_S, ChangeSet, Element, Measure, Span
-from excise.enforce.base import Traffic
+import numpy as np
+from numpy.typing import NDArray
+
+from excise.decide.plan import TOLERANCE_S, ChangeSet, Element, Measure
+from excise.decide.span import BITS, SLASH64, Span, merged
 from excise.enforce.nft_elem import (
+    LIST_BYTES,
     RawElement,
     element,
     element_expressions,
     elements_message,
     elements_messages,
     end_element,
+    plain_columns,
+    raw_elements,
 )
-from excise.enforce.nft_layout import ALLOW, FAMILIES, PORTS, TABLE, SetSpec, spec_of, stateful
-from excise.enforce.nft_wire import Message, Msg
+from excise.enforce.nft_layout import (
+    ALLOW,
+    FAMILIES,
+    GUARD_ALLOW,
+    GUARDED,
+    PORTS,
+    TABLE,
+    SetSpec,
+    spec_of,
+    stateful,
+)
+from excise.enforce.nft_wire import Message, Msg, Reply
+from excise.model.portguard import PortGuard
 
 #: deadlines further off are cut: the kernel's clock cannot count them
 MOST_S = 10 * 365 * 86_400.0
 #: a deadline that has passed meanwhile is met this soon
 LEAST_S = 1.0
-#: elements of a message: a removal and the addition before it share a transaction
-GROUP = 500
+#: elements that are added and removed, or the other way, within one transaction
+GROUP = 2000
+#: where an entry has its key: after its own header, the key's, and the value's
+KEY_AT = 12
 
 
 def key_of(version: int, address: int) -> bytes:
@@ -31,58 +51,153 @@ def key_of(version: int, address: int) -> bytes:
     return address.to_bytes(BITS[version] // 8, "big")
 
 
-def guards(allow: Sequence[Span], ports: Sequence[int]) -> Iterator[Message]:
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What holds whatever is decided: what always passes, which ports are touched at all.
+
+    `shut` ports are open to `shut_allow` alone. Spans are disjoint, everything is in order.
+    """
+
+    allow: tuple[Span, ...] = ()
+    ports: tuple[int, ...] = ()
+    shut: tuple[int, ...] = ()
+    shut_allow: tuple[Span, ...] = ()
+
+
+def guards_of(allow: Iterable[str], ports: Iterable[int], guard: PortGuard) -> Guards:
+    """Return the guards in the kernel's terms. Raises ValueError for what is no CIDR or port."""
+    shut_allow = merged(guard.allow) if guard.ports else ()
+    held = Guards(
+        allow=tuple(merged(allow)),
+        ports=tuple(sorted(set(ports))),
+        shut=tuple(sorted(set(guard.ports))),
+        shut_allow=tuple(shut_allow),
+    )
+    wrong = [port for port in (*held.ports, *held.shut) if not 0 < port < 1 << 16]
+    if wrong:
+        raise ValueError(f"not a port: {wrong}")
+    return held
+
+
+def guards(held: Guards) -> Iterator[Message]:
     """Yield what makes the guard sets hold exactly this."""
+    yield from _filled(ALLOW, PORTS, held.allow, held.ports)
+    if held.shut:
+        yield from _filled(GUARD_ALLOW, GUARDED, held.shut_allow, held.shut)
+
+
+def _filled(
+    nets: SetSpec, numbers: SetSpec, spans: Sequence[Span], ports: Sequence[int]
+) -> Iterator[Message]:
     for version, family in FAMILIES.items():
-        for spec in (ALLOW, PORTS):
+        for spec in (nets, numbers):
             yield elements_message(Msg.DELSETELEM, family, TABLE, spec.name, ())
-        keys = [e for s in allow if s.version == version for e in _bounds(s, interval=True)]
-        yield from elements_messages(Msg.NEWSETELEM, family, TABLE, ALLOW.name, keys)
-        numbers = [element(struct.pack("!H", port)) for port in sorted(set(ports))]
-        yield from elements_messages(Msg.NEWSETELEM, family, TABLE, PORTS.name, numbers)
+        keys = [e for s in spans if s.version == version for e in _bounds(s, interval=True)]
+        yield from elements_messages(Msg.NEWSETELEM, family, TABLE, nets.name, keys)
+        packed = [element(struct.pack("!H", port)) for port in ports]
+        yield from elements_messages(Msg.NEWSETELEM, family, TABLE, numbers.name, packed)
 
 
-def changes(change: ChangeSet, clock: Callable[[], float], *, in_place: bool) -> Iterator[Message]:
-    """Yield the messages of a change, removals first, none larger than it may be.
+def changes(
+    change: ChangeSet, clock: Callable[[], float], *, in_place: bool
+) -> Iterator[list[Message]]:
+    """Yield the messages of a change, in lists of which each belongs into one transaction.
 
-    `clock` gives epoch seconds; it is asked as the messages are taken, since a large change
-    takes seconds. A removal is preceded by an addition of the same, so that one that has lapsed
+    All networks come first and together, since pieces of one replace pieces of another. `clock`
+    gives epoch seconds; it is asked as the messages are taken, since a large change takes
+    seconds. A removal is preceded by an addition of the same, so that one that has lapsed
     meanwhile is no error. Without `in_place`, for kernels before 6.12 that leave the deadline of
-    a held element alone, additions are taken out and put in again.
+    a held element alone, additions are taken out and put in again; so is in any case what changes
+    its rate, which no kernel does in place.
     """
     new, delete = Msg.NEWSETELEM, Msg.DELSETELEM
-    for group in _groups(change.removals):
-        for kind in (new, delete):
-            yield from _elements(kind, group, clock())
-    for group in _groups(change.additions):
-        for kind in (new,) if in_place else (new, delete, new):
-            yield from _elements(kind, group, clock())
+    anew = (new,) if in_place else (new, delete, new)
+    removals, additions, replaced = list(change.removals), list(change.additions), []
+    if removals and additions:
+        removed = {(e.measure, e.span) for e in removals}
+        replaced = [e for e in additions if (e.measure, e.span) in removed]
+        again = {(e.measure, e.span) for e in replaced}
+        removals = [e for e in removals if (e.measure, e.span) not in again]
+        additions = [e for e in additions if (e.measure, e.span) not in again]
+    steps = (((new, delete), removals), ((new, delete, new), replaced), (anew, additions))
+    shelved = [(kinds, *shelf) for kinds, elements in steps for shelf in _shelve(elements)]
+    networks: list[Message] = []
+    for kinds, version, spec, elements in shelved:
+        if spec.interval:
+            networks += (m for k in kinds for m in _networks(k, version, spec, elements, clock()))
+    if networks:
+        yield networks
+    for kinds, version, spec, elements in shelved:
+        if not spec.interval:
+            for at in range(0, len(elements), GROUP):
+                group = elements[at : at + GROUP]
+                yield [m for k in kinds for m in _clients(k, version, spec, group, clock())]
 
 
-def _groups(elements: Iterable[Element]) -> Iterator[list[Element]]:
-    """Yield runs of elements of the same set, short enough for one message."""
-    open_groups: dict[tuple[int, str], list[Element]] = {}
+def _shelve(elements: Iterable[Element]) -> Iterator[tuple[int, SetSpec, list[Element]]]:
+    """Yield (IP version, set, its elements)."""
+    found: dict[tuple[int, str], tuple[int, SetSpec, list[Element]]] = {}
     for e in elements:
-        where = (e.span.version, spec_of(e.measure, e.span).name)
-        group = open_groups.setdefault(where, [])
-        group.append(e)
-        if len(group) == GROUP:
-            yield open_groups.pop(where)
-    yield from open_groups.values()
+        spec = spec_of(e.measure, e.span)
+        where = e.span.version, spec.name
+        if where not in found:
+            found[where] = e.span.version, spec, []
+        found[where][2].append(e)
+    yield from found.values()
 
 
-def _elements(kind: Msg, group: Sequence[Element], now: float) -> Iterator[Message]:
-    spec = spec_of(group[0].measure, group[0].span)
+def _networks(
+    kind: Msg, version: int, spec: SetSpec, elements: Iterable[Element], now: float
+) -> Iterator[Message]:
+    """Yield the messages that add or remove elements of an interval set."""
     packed: list[bytes] = []
-    for e in group:
+    for e in elements:
         if kind is Msg.DELSETELEM:
-            packed += _bounds(e.span, interval=spec.interval)
-            continue
-        timeout_ms = int(min(max(e.until - now, LEAST_S), MOST_S) * 1000)
-        own = element_expressions(*stateful(spec, e.rate)) if spec.limited else b""
-        packed += _bounds(e.span, interval=spec.interval, timeout_ms=timeout_ms, expressions=own)
-    family = FAMILIES[group[0].span.version]
-    return elements_messages(kind, family, TABLE, spec.name, packed)
+            packed += _bounds(e.span, interval=True)
+        else:
+            timeout_ms = int(min(max(e.until - now, LEAST_S), MOST_S) * 1000)
+            own = element_expressions(*stateful(spec, e.rate)) if spec.limited else b""
+            packed += _bounds(e.span, interval=True, timeout_ms=timeout_ms, expressions=own)
+    yield from elements_messages(kind, FAMILIES[version], TABLE, spec.name, packed)
+
+
+def _clients(
+    kind: Msg, version: int, spec: SetSpec, elements: Sequence[Element], now: float
+) -> Iterator[Message]:
+    """Yield the messages that add or remove elements of a hash set.
+
+    Elements of one rate differ in two or three columns only: a pattern is repeated, and those
+    columns filled.
+    """
+    by_rate: dict[int, list[Element]] = {}
+    for e in elements:
+        by_rate.setdefault(e.rate, []).append(e)
+    for rate, alike in by_rate.items():
+        own = b""
+        if spec.limited and kind is Msg.NEWSETELEM:
+            own = element_expressions(*stateful(spec, rate))
+        rows = _rows(version, alike, own, None if kind is Msg.DELSETELEM else now)
+        most = LIST_BYTES // rows.shape[1]
+        for at in range(0, len(rows), most):
+            entries = rows[at : at + most].tobytes()
+            yield elements_message(kind, FAMILIES[version], TABLE, spec.name, [entries])
+
+
+def _rows(
+    version: int, alike: Sequence[Element], own: bytes, now: float | None
+) -> NDArray[np.uint8]:
+    """Return an entry a row, with the time left at `now` unless it is None."""
+    length = BITS[version] // 8
+    pattern = element(bytes(length), None if now is None else 0, own)
+    rows = np.tile(np.frombuffer(pattern, np.uint8), (len(alike), 1))
+    keys = b"".join([e.span.start.to_bytes(length, "big") for e in alike])
+    rows[:, KEY_AT : KEY_AT + length] = np.frombuffer(keys, np.uint8).reshape(-1, length)
+    if now is not None:
+        until = np.array([e.until for e in alike])
+        left_ms = (np.clip(until - now, LEAST_S, MOST_S) * 1000).astype(">u8")
+        for at in (KEY_AT + length + 4, KEY_AT + length + 16):
+            rows[:, at : at + 8] = left_ms.view(np.uint8).reshape(-1, 8)
+    return rows
 
 
 def _bounds(
@@ -103,17 +218,6 @@ def rate_of(raw: RawElement, measure: Measure) -> int:
             per_s = int.from_bytes(fields.get(2, b""), "big")
             return rate * 3600 // max(1, per_s) if measure is Measure.CONNECTIONS else rate
     return 0
-
-
-def traffic_of(raw: RawElement) -> Traffic | None:
-    """Return what an element's counter says, None where it has none."""
-    for name, fields in raw.expressions:
-        if name == "counter":
-            return Traffic(
-                packets=int.from_bytes(fields.get(2, b""), "big"),
-                bytes=int.from_bytes(fields.get(1, b""), "big"),
-            )
-    return None
 
 
 def spans_of(version: int, raws: Iterable[RawElement]) -> Iterator[tuple[Span, RawElement]]:
@@ -137,15 +241,36 @@ def elements_of(
     if spec.interval:
         pairs = spans_of(version, raws)
     else:
-        pairs = ((_host(version, raw.key), raw) for raw in raws)
+        pairs = ((_client(version, raw.key, spec), raw) for raw in raws)
     for span, raw in pairs:
         left_s = MOST_S if raw.expires_ms is None else raw.expires_ms / 1000
         yield Element(measure, span, rate_of(raw, measure), now + left_s)
 
 
-def _host(version: int, key: bytes) -> Span:
+def dropped_of(
+    version: int, spec: SetSpec, replies: Iterable[Reply], now: float
+) -> Iterator[Element]:
+    """Yield what a dumped set of dropped clients holds; as `elements_of`, but quick."""
+    length = BITS[version] // 8
+    for reply in replies:
+        columns = plain_columns(reply, length)
+        if columns is None:
+            yield from elements_of(Measure.DROP, version, spec, raw_elements(reply), now)
+            continue
+        keys, left_ms = columns
+        for at, left in enumerate(left_ms):
+            span = _client(version, keys[at * length : (at + 1) * length], spec)
+            yield Element(Measure.DROP, span, 0, now + left / 1000)
+
+
+def _client(version: int, key: bytes, spec: SetSpec) -> Span:
     address = int.from_bytes(key, "big")
-    return Span(version, address, address)
+    return Span(version, address, address | SLASH64 if spec.masked else address)
+
+
+def is_network(e: Element) -> bool:
+    """Whether it is held in an interval set."""
+    return spec_of(e.measure, e.span).interval
 
 
 def query(e: Element, *, end: bool = False) -> Message:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from excise.enforce.nft_wire import (
     NLA,
     NLA_NESTED,
@@ -35,10 +37,17 @@ class RawElement:
     expressions: tuple[tuple[str, dict[int, bytes]], ...]
 
 
-def element(key: bytes, timeout_ms: int | None = None, expressions: bytes = b"") -> bytes:
-    """Return one list entry. Timeout and expiration are both sent: only then is it renewed."""
+def element(
+    key: bytes, timeout_ms: int | None = None, expressions: bytes = b"", data: bytes = b""
+) -> bytes:
+    """Return one list entry; `data` is what a map holds for the key.
+
+    Timeout and expiration are both sent: only then is it renewed.
+    """
     body = NLA.pack(len(key) + 8, 1 | NLA_NESTED) + NLA.pack(len(key) + 4, 1) + key
     body += bytes(-len(key) % 4)
+    if data:
+        body += nest(2, attr(1, data))
     if timeout_ms is not None:
         body += be64(4, timeout_ms) + be64(5, timeout_ms)
     body += expressions
@@ -103,3 +112,25 @@ def raw_elements(reply: Reply) -> Iterator[RawElement]:
 def _named(body: bytes) -> tuple[str, dict[int, bytes]]:
     fields = parse(body)
     return fields.get(1, b"").rstrip(b"\0").decode(errors="replace"), parse(fields.get(2, b""))
+
+
+def plain_columns(reply: Reply, key_bytes: int) -> tuple[bytes, list[int]] | None:
+    """Return the keys, back to back, and the milliseconds left of an answer's elements.
+
+    Only where all of them are alike: a key, a timeout and what is left of it, nothing else; as the
+    elements of a large set are. None means: look at each. Half a million a second and more,
+    instead of a tenth of that.
+    """
+    entries = np.frombuffer(parse(reply.payload).get(3, b""), np.uint8)
+    pattern = element(bytes(key_bytes), 0)
+    if not len(entries) or len(entries) % len(pattern):
+        return None
+    rows = entries.reshape(-1, len(pattern))
+    values = np.zeros(len(pattern), bool)
+    key_at, timeout_at = 12, 12 + key_bytes + 4
+    values[key_at : key_at + key_bytes] = True
+    values[timeout_at : timeout_at + 8] = values[timeout_at + 12 : timeout_at + 20] = True
+    if (rows[:, ~values] != np.frombuffer(pattern, np.uint8)[~values]).any():
+        return None
+    left = np.ascontiguousarray(rows[:, timeout_at + 12 : timeout_at + 20])
+    return rows[:, key_at : key_at + key_bytes].tobytes(), left.view(">u8").ravel().tolist()

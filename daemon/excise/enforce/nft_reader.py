@@ -2,22 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from excise.decide.plan import ActiveSet, Element, Span, gather
+from excise.decide.plan import Element, Measure
+from excise.decide.span import Span
 from excise.enforce import nft_content as content
+from excise.enforce import nft_count as count
 from excise.enforce import nft_layout as layout
+from excise.enforce.base import Traffic
+from excise.enforce.nft_check import Ruleset
 from excise.enforce.nft_elem import RawElement, raw_elements
-from excise.enforce.nft_layout import ALLOW, FAMILIES, PORTS, SETS, TABLE, VERSIONS
+from excise.enforce.nft_layout import (
+    ALLOW,
+    FAMILIES,
+    GUARD_ALLOW,
+    GUARDED,
+    PORTS,
+    SETS,
+    TABLE,
+    VERSIONS,
+    Name,
+    SetSpec,
+)
 from excise.enforce.nft_socket import NftSocket, error_for
 from excise.enforce.nft_wire import KernelError, Message, Msg, Reply, parse, text
 from excise.errors import ForeignTableError
 
-#: more elements than this are read back quicker by a dump of the sets than one by one
-DUMP_FROM = 2_000
+#: NFPROTO_INET, _IPV4, _IPV6 → the IP versions of a chain there
+NAT_REACH = {1: (4, 6), FAMILIES[4]: (4,), FAMILIES[6]: (6,)}
 
-#: (message type, family, attributes) of everything in our tables that does not change by itself
-Marks = frozenset[tuple[int, int, tuple[tuple[int, bytes], ...]]]
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Our tables as they are, and how many entries each set counts (nothing before 6.16)."""
+
+    ruleset: Ruleset
+    counts: Mapping[Name, int]
+
+    @property
+    def chains(self) -> set[Name]:
+        """Return the chains that are there."""
+        return {(VERSIONS[family], _name(fields[3])) for family, fields in self.ruleset.chains}
+
+    @property
+    def sets(self) -> set[Name]:
+        """Return the sets that are there."""
+        return {(VERSIONS[family], _name(fields[2])) for family, fields in self.ruleset.sets}
 
 
 class NftReader:
@@ -47,49 +78,77 @@ class NftReader:
             found.add(VERSIONS[reply.family])
         return found
 
-    def sets(self) -> set[tuple[int, str]]:
+    def sets(self) -> set[Name]:
         """Return (version, name) of the sets in our tables."""
-        found = set()
-        for reply in self._socket.ask(Message(Msg.GETSET, 0, b"")):
-            fields = parse(reply.payload)
-            if reply.family in VERSIONS and _name(fields.get(1, b"")) == TABLE:
-                found.add((VERSIONS[reply.family], _name(fields.get(2, b""))))
-        return found
+        return {
+            (VERSIONS[family], _name(fields.get(2, b"")))
+            for family, fields in self._ours(Msg.GETSET)
+        }
 
-    def elements(self, sets: set[tuple[int, str]]) -> ActiveSet:
-        """Return what those of the sets hold that are ours to fill."""
-        found: list[Element] = []
-        for measure, specs in SETS.items():
-            for spec in specs:
-                for version in FAMILIES:
-                    raws, now = self._dump(version, spec.name, sets)
-                    found += content.elements_of(measure, version, spec, raws, now)
-        return gather(found)
+    def elements(self, sets: Container[Name]) -> Iterator[Element]:
+        """Yield what those of the sets hold that are ours to fill."""
+        for version in VERSIONS.values():
+            for measure, shelves in SETS.items():
+                for spec in shelves.of(version):
+                    replies, now = self._dump(version, spec.name, sets)
+                    if spec.limited or spec.interval:
+                        raws = [raw for reply in replies for raw in raw_elements(reply)]
+                        yield from content.elements_of(measure, version, spec, raws, now)
+                    else:
+                        yield from content.dropped_of(version, spec, replies, now)
 
-    def allowed(self, sets: set[tuple[int, str]]) -> list[Span]:
-        """Return what the allow sets hold, in order."""
+    def guards(self, sets: Container[Name]) -> content.Guards:
+        """Return what the guard sets hold."""
+        return content.Guards(
+            allow=self._spans(ALLOW, sets),
+            ports=self._ports(PORTS, sets),
+            shut=self._ports(GUARDED, sets),
+            shut_allow=self._spans(GUARD_ALLOW, sets),
+        )
+
+    def holds(self, wanted: content.Guards, sets: Container[Name]) -> bool:
+        """Whether the guard sets of both tables hold exactly this."""
+        spans = {ALLOW: wanted.allow, GUARD_ALLOW: wanted.shut_allow}
+        ports = {PORTS: wanted.ports, GUARDED: wanted.shut}
+        return all(self._spans(spec, sets) == held for spec, held in spans.items()) and all(
+            self._ports(spec, sets, [version]) == held
+            for spec, held in ports.items()
+            for version in FAMILIES
+        )
+
+    def nat(self) -> frozenset[int]:
+        """Return the versions whose addresses some chain of type nat may rewrite."""
+        found: set[int] = set()
+        for reply in self._socket.ask(Message(Msg.GETCHAIN, 0, b"")):
+            if _name(parse(reply.payload).get(7, b"")) == "nat":  # NFTA_CHAIN_TYPE
+                found |= set(NAT_REACH.get(reply.family, ()))
+        return frozenset(found)
+
+    def _spans(self, spec: SetSpec, sets: Container[Name]) -> tuple[Span, ...]:
         found: list[Span] = []
         for version in FAMILIES:
-            raws, _now = self._dump(version, ALLOW.name, sets)
+            raws = self._raws(version, spec, sets)
             found += (span for span, _raw in content.spans_of(version, raws))
-        return sorted(found)
+        return tuple(sorted(found))
 
-    def ports(self, sets: set[tuple[int, str]]) -> list[int]:
-        """Return what the port sets hold, in order."""
-        raws = [raw for version in FAMILIES for raw in self._dump(version, PORTS.name, sets)[0]]
-        return sorted({int.from_bytes(raw.key, "big") for raw in raws})
+    def _ports(
+        self, spec: SetSpec, sets: Container[Name], versions: Iterable[int] = FAMILIES
+    ) -> tuple[int, ...]:
+        raws = (raw for version in versions for raw in self._raws(version, spec, sets))
+        return tuple(sorted({int.from_bytes(raw.key, "big") for raw in raws}))
 
-    def _dump(
-        self, version: int, name: str, sets: set[tuple[int, str]]
-    ) -> tuple[list[RawElement], float]:
-        """Return a set's entries, and the time half way through the dump."""
+    def _raws(self, version: int, spec: SetSpec, sets: Container[Name]) -> list[RawElement]:
+        replies, _now = self._dump(version, spec.name, sets)
+        return [raw for reply in replies for raw in raw_elements(reply)]
+
+    def _dump(self, version: int, name: str, sets: Container[Name]) -> tuple[list[Reply], float]:
+        """Return the answers that tell a set's entries, and the time half way through."""
         if (version, name) not in sets:
             return [], 0.0
         asked = Message(Msg.GETSETELEM, FAMILIES[version], text(1, TABLE) + text(2, name))
         begun = self._clock()
         replies = self._socket.ask(asked)
-        now = (begun + self._clock()) / 2
-        return [raw for reply in replies for raw in raw_elements(reply)], now
+        return replies, (begun + self._clock()) / 2
 
     def entries(self, queries: Sequence[Message]) -> Iterator[tuple[RawElement | None, float]]:
         """Yield the entry that each query finds, and the time of the answer."""
@@ -99,11 +158,7 @@ class NftReader:
 
     def look_up(self, elements: Sequence[Element]) -> Iterator[tuple[Element, Element | None]]:
         """Yield each element with what the kernel holds where it starts."""
-        if len(elements) > DUMP_FROM:
-            dumped = self.elements(self.sets()).held
-            yield from ((e, dumped[e.measure].get(e.span)) for e in elements)
-            return
-        networks = [e for e in elements if not e.span.is_host]
+        networks = [e for e in elements if content.is_network(e)]
         starts = self.entries([content.query(e) for e in elements])
         found = dict(zip(elements, starts, strict=True))
         closing = self.entries([content.query(e, end=True) for e in networks])
@@ -114,6 +169,24 @@ class NftReader:
             held = content.elements_of(e.measure, e.span.version, spec, entries, now)
             yield e, next(held, None)
 
+    def counters(self, elements: Iterable[Element]) -> dict[tuple[Measure, Span], Traffic]:
+        """Return what the counters of those of the elements say that are held and have one."""
+        found: dict[tuple[Measure, Span], Traffic] = {}
+        for group in count.groups(e for e in elements if count.is_counted(e)):
+            rest: Sequence[Element] = group
+            while rest:
+                answers = self._socket.ask_several(count.query(rest))
+                for e, answer in zip(rest, answers, strict=False):
+                    traffic = count.count_of(e, answer)
+                    if traffic is not None:
+                        found[e.measure, e.span] = traffic
+                rest = rest[len(answers) + 1 :]  # the one that stopped it has lapsed
+        return found
+
+    def totals(self) -> dict[Measure, Traffic]:
+        """Return what our rules counted."""
+        return count.counted_by(r for v in FAMILIES for r in self._socket.ask(count.rules_query(v)))
+
     def generation(self) -> int:
         """Return the number of the ruleset's latest change, in 32 bits."""
         (answer,) = self._socket.ask_each([Message(Msg.GETGEN, 0, b"")])
@@ -121,24 +194,25 @@ class NftReader:
             raise error_for(answer, "reading the generation", whole=True)
         return int.from_bytes(parse(answer.payload).get(1, b""), "big")
 
-    def look(self) -> tuple[Marks, dict[tuple[int, str], int]]:
-        """Return what our tables are made of, and how many entries each set counts."""
-        marks = set()
-        counts: dict[tuple[int, str], int] = {}
-        for kind in (Msg.GETTABLE, Msg.GETCHAIN, Msg.GETSET, Msg.GETRULE):
-            only_ours = text(1, TABLE) if kind is Msg.GETRULE else b""
-            for family in VERSIONS:
-                for reply in self._socket.ask(Message(kind, family, only_ours)):
-                    fields = parse(reply.payload)
-                    if _name(fields.get(1, b"")) != TABLE:
-                        continue
-                    if kind is Msg.GETSET:
-                        count = fields.pop(layout.SET_COUNT, None)
-                        if count is not None:
-                            where = VERSIONS[family], _name(fields[2])
-                            counts[where] = int.from_bytes(count, "big")
-                    marks.add((int(kind), family, tuple(sorted(fields.items()))))
-        return frozenset(marks), counts
+    def look(self) -> Look:
+        """Return how our tables are."""
+        sets = list(self._ours(Msg.GETSET))
+        counts: dict[Name, int] = {}
+        for family, fields in sets:
+            number = fields.get(layout.SET_COUNT)
+            if number is not None:
+                counts[VERSIONS[family], _name(fields[2])] = int.from_bytes(number, "big")
+        tables, chains = list(self._ours(Msg.GETTABLE)), list(self._ours(Msg.GETCHAIN))
+        return Look(Ruleset(tables, chains, sets, list(self._ours(Msg.GETRULE))), counts)
+
+    def _ours(self, kind: Msg) -> Iterator[tuple[int, dict[int, bytes]]]:
+        """Yield (family, attributes) of what our tables have of a kind."""
+        only_ours = text(1, TABLE) if kind is Msg.GETRULE else b""
+        for family in VERSIONS:
+            for reply in self._socket.ask(Message(kind, family, only_ours)):
+                fields = parse(reply.payload)
+                if _name(fields.get(1, b"")) == TABLE:
+                    yield family, fields
 
 
 def _name(field: bytes) -> str:

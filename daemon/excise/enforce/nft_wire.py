@@ -34,14 +34,19 @@ class Msg(IntEnum):
     DELTABLE = 2
     NEWCHAIN = 3
     GETCHAIN = 4
+    DELCHAIN = 5
     NEWRULE = 6
     GETRULE = 7
+    DELRULE = 8
     NEWSET = 9
     GETSET = 10
+    DELSET = 11
     NEWSETELEM = 12
     GETSETELEM = 13
     DELSETELEM = 14
+    NEWGEN = 15
     GETGEN = 16
+    GETFLOWTABLE = 23
 
 
 class Nlm(IntFlag):
@@ -117,13 +122,18 @@ def parse(payload: bytes) -> dict[int, bytes]:
 
 def walk(payload: bytes) -> list[tuple[int, bytes]]:
     """Return (type, payload) of each attribute; a torn tail ends the walk."""
+    return [(kind & NLA_TYPE, body) for kind, body in walk_kinds(payload)]
+
+
+def walk_kinds(payload: bytes) -> list[tuple[int, bytes]]:
+    """As `walk`, with the flags that the types carry (NLA_NESTED)."""
     at, end = 0, len(payload)
     found = []
     while at + 4 <= end:
         length, kind = NLA.unpack_from(payload, at)
         if length < 4 or at + length > end:
             break
-        found.append((kind & NLA_TYPE, payload[at + 4 : at + length]))
+        found.append((kind, payload[at + 4 : at + length]))
         at += (length + 3) & ~3
     return found
 
@@ -147,6 +157,21 @@ def batch(messages: Sequence[Message]) -> list[Message]:
     *rest, last = messages
     acked = Message(last.type, last.family, last.payload, last.flags | Nlm.ACK)
     return [Message(BATCH_BEGIN, 0, b""), *rest, acked, Message(BATCH_END, 0, b"")]
+
+
+def transactions(units: Iterable[Sequence[Message]], most_bytes: int) -> Iterator[list[Message]]:
+    """Gather messages into transactions; 64 bytes pay for a message's own headers."""
+    part: list[Message] = []
+    size = 0
+    for unit in units:
+        cost = sum(len(message.payload) + 64 for message in unit)
+        if part and size + cost > most_bytes:
+            yield part
+            part, size = [], 0
+        part += unit
+        size += cost
+    if part:
+        yield part
 
 
 def unframe(data: bytes) -> Iterator[Reply]:

@@ -24,6 +24,13 @@ class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     links: int = 524_288
 
 
+class Room(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Most entries that the kernel shall hold: of single clients, and of networks."""
+
+    clients: int = 262_144
+    networks: int = 8_192
+
+
 class Governor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Bounds on what may be enforced; past them the posture falls back to observe, with an alarm.
 
@@ -45,7 +52,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ladder's rungs begin; the tiers share the span from `throttle` to `drop` evenly.
     `drop_families`: independent families that a drop takes. `dwell_s`: shortest time on a rung
     before the next. `ttl_*_s`: time to live; each earlier decision on a target doubles it, up
-    to `ttl_max_s`. `keep`: share of a rung's threshold below which a decision is let lapse.
+    to `ttl_max_s`, and each target's is shorter by up to a share `jitter`. `keep`: share of a
+    rung's threshold below which a decision is let lapse.
     `collateral_soften`, `collateral_veto`: honest share of tokens behind a target above which a
     drop becomes a throttle, and above which nothing on the network plane is done.
     `subnet_members`, `subnet_guilty`: distinct guilty clients a prefix takes, and their least
@@ -62,6 +70,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ttl_throttle_s: float = 3600.0
     ttl_drop_s: float = 3600.0
     ttl_max_s: float = 86_400.0
+    jitter: float = 0.05
     keep: float = 0.7
     collateral_soften: float = 0.1
     collateral_veto: float = 0.4

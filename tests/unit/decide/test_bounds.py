@@ -82,6 +82,16 @@ def test_time_to_live_doubles_with_each_strike_up_to_the_most(rung, strikes, ttl
     assert ttl_s == LADDER.ttl_s(rung, strikes)
 
 
+def test_what_is_decided_together_ends_apart_and_never_later_than_its_time():
+    ladder = Ladder(Policy(ttl_drop_s=1000.0, jitter=0.1), LADDER.tiers)
+    ends = {ladder.lasts_s(TOP, 0, f"192.0.2.{n}/32") for n in range(200)}
+
+    assert len(ends) == 200
+    assert 900.0 <= min(ends) < 905.0
+    assert 995.0 < max(ends) <= 1000.0
+    assert ladder.ttl_s(1, 0) == ladder.lasts_s(1, 0, "192.0.2.1/32")
+
+
 def test_thresholds_never_fall_from_rung_to_rung():
     steps = [LADDER.threshold(r) for r in range(LADDER.top + 1)]
     assert sorted(steps) == steps

@@ -2,16 +2,9 @@
 
 import pytest
 
-from excise.decide.plan import (
-    ChangeSet,
-    Element,
-    Measure,
-    desired,
-    gather,
-    merged,
-    parse_span,
-    plan,
-)
+from excise.decide.desired import desired
+from excise.decide.plan import ChangeSet, Element, Measure, gather, plan
+from excise.decide.span import merged, parse_span
 from excise.model.decision import Action, Decision, Plane, Tier
 
 SLOW = Tier("slow", egress_bytes_s=51_200, ingress_bytes_s=20_480)

@@ -3,14 +3,16 @@
 What it does with a kernel is in tests/netns/test_nft_ruleset.py and test_nft_traffic.py.
 """
 
+from itertools import accumulate, pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, Span
+from excise.decide.plan import ActiveSet, ChangeSet
 from excise.enforce.base import Enforcer
-from excise.enforce.nft import Nftables, _parts
-from excise.enforce.nft_wire import Message, Msg
+from excise.enforce.nft import SAMPLE, TRANSACTION_BYTES, Nftables, _sample
+from excise.enforce.nft_wire import Message, Msg, transactions
 from excise.errors import EnforceError
 
 
@@ -45,19 +47,23 @@ def test_an_empty_change_needs_no_kernel():
     Nftables().apply(ChangeSet())
 
 
-@given(st.lists(st.binary(max_size=300), max_size=30), st.integers(400, 2000))
-def test_transactions_keep_the_order_lose_nothing_and_stay_below_the_limit(bodies, limit):
-    messages = [Message(Msg.NEWSETELEM, 2, body) for body in bodies]
-    parts = list(_parts(messages, limit))
-    assert messages == [m for part in parts for m in part]
-    assert all(sum(len(m.payload) + 64 for m in part) <= limit for part in parts)
+@given(st.lists(st.lists(st.binary(max_size=300), max_size=4), max_size=30))
+def test_transactions_keep_the_order_cut_no_unit_and_stay_below_the_limit(bodies):
+    units = [[Message(Msg.NEWSETELEM, 2, body * 200) for body in unit] for unit in bodies]
+    parts = list(transactions(units, TRANSACTION_BYTES))
+    assert [m for unit in units for m in unit] == [m for part in parts for m in part]
+    largest = max((_size(unit) for unit in units), default=0)
+    assert all(_size(part) <= max(TRANSACTION_BYTES, largest) for part in parts)
+    ends = list(accumulate(map(len, parts)))
+    assert set(ends) <= set(accumulate(map(len, units)))
 
 
-def test_what_has_lapsed_is_forgotten_after_a_while():
-    now = [0.0]
-    nft = Nftables(clock=lambda: now[0])
-    for n in range(5_000):
-        now[0] = float(n)
-        one = Element(Measure.DROP, Span(4, n, n), 0, until=n + 10.0)
-        nft._believe(ChangeSet(additions=(one,)))
-    assert len(list(nft._all_believed())) < 2_100
+def _size(messages):
+    return sum(len(m.payload) + 64 for m in messages)
+
+
+@given(st.integers(0, 5_000))
+def test_a_sample_is_small_and_from_everywhere(count):
+    found = _sample(range(count))
+    assert len(found) == count if count <= SAMPLE else SAMPLE / 2 < len(found) <= SAMPLE
+    assert all(b - a <= -(-count // SAMPLE) for a, b in pairwise([*found, count]))

@@ -22,6 +22,7 @@ POLICY = Policy(
     ttl_observe_s=600.0,
     ttl_throttle_s=600.0,
     ttl_drop_s=600.0,
+    jitter=0.0,
     ttl_max_s=2000.0,
     keep=0.7,
     collateral_soften=0.1,

@@ -1,0 +1,44 @@
+"""What our sets must count."""
+
+import pytest
+
+from excise.decide.holding import Holding
+from excise.decide.plan import Element, Measure
+from excise.decide.span import parse_span
+from excise.enforce.nft_tally import lacks, shelf
+
+
+def drop(text, until=100.0):
+    return Element(Measure.DROP, parse_span(text), 0, until)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("203.0.113.7", (4, "block")),
+        ("203.0.113.0/24", (4, "block_net")),
+        ("2001:db8::7", (6, "block")),
+        ("2001:db8::/64", (6, "block_64")),
+        ("2001:db8::/63", (6, "block_net")),
+        ("255.255.255.255", (4, "block")),
+        ("255.255.255.0/24", None),
+    ],
+)
+def test_an_element_is_counted_where_it_is_held(text, expected):
+    assert expected == shelf(drop(text))
+
+
+@pytest.mark.parametrize(
+    ("counts", "now", "expected"),
+    [
+        ({(4, "block"): 2}, 0.0, False),
+        ({(4, "block"): 3}, 0.0, False),
+        ({(4, "block"): 1}, 0.0, True),
+        ({(4, "block"): 1}, 60.0, False),
+        ({}, 0.0, False),
+    ],
+    ids=["as many", "more", "fewer", "one has lapsed", "a kernel that does not count"],
+)
+def test_fewer_entries_than_must_be_are_a_lack(counts, now, expected):
+    held = Holding([drop("203.0.113.7", 50.0), drop("203.0.113.8")], shelf)
+    assert expected == lacks(held, counts, now)
