@@ -25,6 +25,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -76,7 +77,8 @@ def write(log: Path) -> None:
     fd = _open(log)
     print("ready", flush=True)
     begun, count = time.monotonic(), 0
-    while not asked["stop"]:
+    parent = os.getppid()
+    while not asked["stop"] and os.getppid() == parent:  # nobody writes on for a run that died
         due = int((time.monotonic() - begun) * LINES_S)
         while count < due:
             os.write(fd, LINE % (count % 1_000_000, count))
@@ -97,7 +99,7 @@ def _open(log: Path) -> int:
 
 
 def read(log: Path, database: Path) -> None:
-    """Follow the log for ever; keep each chunk's lines with its cursor."""
+    """Follow the log while the run lives; keep each chunk's lines with its cursor."""
     db = sqlite3.connect(database, isolation_level=None)
     db.execute("PRAGMA journal_mode = WAL")
     db.execute("CREATE TABLE IF NOT EXISTS lines (n INTEGER)")
@@ -108,12 +110,15 @@ def read(log: Path, database: Path) -> None:
         tail.seek(Cursor.from_dict(msgspec.json.decode(row[0])))
         lost = row[1]
 
+    parent = os.getppid()
+
     async def follow() -> None:
         nonlocal lost
-        while True:
+        while os.getppid() == parent:
             chunk = tail.poll()
             if chunk is None:
-                await tail.changed()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(tail.changed(), 1.0)
                 continue
             lost += chunk.lost
             cursor = msgspec.json.encode(chunk.cursor.to_dict()).decode()
