@@ -77,6 +77,7 @@ EXCEPTIONS = {
     "enforce/base": "a protocol",
     "enforce/htb": "tests/netns/test_shaping.py",
     "enforce/nft_ground": BY_NETNS,
+    "enforce/ipset_reader": BY_NETNS,
     "enforce/nft_reader": BY_NETNS,
     "enforce/shaped": "tests/netns/test_shaping.py",
     "enforce/tc_socket": "tests/netns/test_shaping.py",

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 
 import pytest
@@ -109,7 +110,7 @@ def test_what_is_forced_is_enforced_and_protection_comes_back_afterwards(excise,
     made = host.ask("drop", "2001:db8::/64", "--force", "--reason", "test")
     assert made["forced"]
     assert ["192.0.2.1"] == netns.holds("block")
-    assert ["2001:db8::/64"] == netns.holds("block_net", "ip6")
+    assert ["2001:db8::"] == netns.holds("block_64", "ip6")
     assert ["127.0.0.0/8", "192.0.2.0", "192.0.2.2/31", OWN] == netns.holds("allow")
     assert ["2001:db8:0:1::/64", "::1"] == netns.holds("allow", "ip6")
     about = host.ask("explain", "192.0.2.1")
@@ -215,3 +216,43 @@ def test_an_interface_is_shaped_while_the_daemon_runs_and_given_back_afterwards(
     status, line = host.fail_to_start()
     assert status == 1
     assert "no interface wire7" in line
+
+
+@pytest.mark.skipif(shutil.which("ipset") is None, reason="needs ipset and iptables")
+def test_sets_that_no_rule_refers_to_are_told_until_the_rules_are_there(excise, netns):
+    host = excise(netns.inside, enforcer="ipset")
+    host.append({"ts": time.time(), "client": "203.0.113.8"})
+    host.start()
+    host.wait_for_lines(1)
+
+    assert ["enforce-idle"] == [code for code in host.alarms() if code.startswith("enforce")]
+    (reason,) = host.status()["not_ready"]
+    assert reason.startswith("enforcer ipset: nothing is enforced until iptables refers to excise-")
+    assert host.status()["enforcer"]["in_sync"]
+
+    rules = host.root / "rules.sh"
+    words = [sys.executable, "-m", "excise", "doctor", "--iptables", "--config", str(host.file)]
+    rules.write_text(netns.run(*words))
+    netns.run("sh", "-e", str(rules))
+    host.wait_for(lambda: [] == host.status()["not_ready"])
+    assert "enforce-met" in host.alarms()
+
+    host.ask("drop", "203.0.113.0/24", "--reason", "test")
+    host.ask("throttle", "198.51.100.9", "--reason", "test", "--tier", "slow")
+    assert "203.0.113.0/24 timeout" in netns.run("ipset", "list", "excise4-block-net")
+    assert "198.51.100.9 timeout" in netns.run("ipset", "list", "excise4-egr-51200")
+    assert OWN in netns.run("ipset", "list", "excise4-allow")
+
+    netns.run("ipset", "flush")  # what a firewall's restart may do
+    host.wait_for(lambda: "203.0.113.0/24" in netns.run("ipset", "list", "excise4-block-net"))
+    host.wait_for(lambda: OWN in netns.run("ipset", "list", "excise4-allow"))
+    assert "enforce-repaired" in host.alarms()
+
+    # So it is after a restart, and gone when all is lifted.
+    assert host.end() == 0
+    host.start()
+    assert "203.0.113.0/24 timeout" in netns.run("ipset", "list", "excise4-block-net")
+    assert [] == host.status()["not_ready"]
+    assert host.end() == 0
+    netns.run(*host.command("run", "--lift-all")[len(netns.inside) :])
+    assert "timeout 3" not in netns.run("ipset", "save")

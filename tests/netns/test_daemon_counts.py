@@ -110,6 +110,7 @@ def test_what_was_taken_away_is_told_and_outlives_a_flush(host):
         return host.get("/v1/status")["enforcer"]
 
     host.eventually(lambda: dropped("192.0.2.10") > 0 and dropped("192.0.2.30/31") > 0)
+    host.eventually(lambda: enforcer()["throttled"].get("slow"))
     # a single dropped address has no counter of its own; the total has it
     assert 0 == dropped("192.0.2.20")
     before = enforcer()

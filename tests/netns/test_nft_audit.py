@@ -8,7 +8,7 @@ import pytest
 
 from excise.decide.plan import ChangeSet, Element, Measure, gather
 from excise.decide.span import Span, parse_span
-from excise.enforce import nft as backend
+from excise.enforce import nft_ground
 from excise.enforce.nft import Nftables
 
 pytestmark = pytest.mark.netns
@@ -68,11 +68,11 @@ def test_after_a_large_change_of_ours_others_are_heard_again(namespace, nft):
 
 
 def test_more_than_there_is_room_for_is_counted_as_lost_and_does_no_harm(namespace, nft):
-    nft._audit._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    nft._ground._audit._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
     for n in range(20):
         namespace.nft(f"add chain ip excise c{n}; add rule ip excise c{n} accept")
     lost = nft.witnessed().lost
-    nft._audit._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+    nft._ground._audit._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
     namespace.nft("delete table ip excise")
 
     assert lost >= 1
@@ -96,7 +96,7 @@ def test_where_listening_is_refused_it_enforces_all_the_same_and_says_so(namespa
     def refuse(*_):
         raise OSError(errno.EPERM, "Operation not permitted")
 
-    monkeypatch.setattr(backend, "NftAudit", refuse)
+    monkeypatch.setattr(nft_ground, "NftAudit", refuse)
     deaf = Nftables(netns=namespace.name, audit=True)
     deaf.open()
     deaf.apply(ChangeSet(additions=drops(3)))

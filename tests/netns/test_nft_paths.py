@@ -302,13 +302,14 @@ def test_a_udp_stream_is_slowed_to_its_rate(site):
     client, other = site.take("udp", CLIENT), site.take("udp", OTHER_CLIENT)
     until_bytes(other, 1_000)
     # a datagram is 104 bytes and 28 of headers; some 200 a second are sent
-    site.nft.apply(ChangeSet(additions=(element(Measure.EGRESS, CLIENT, 5_120),)))
+    slow = element(Measure.EGRESS, CLIENT, 5_120)
+    site.nft.apply(ChangeSet(additions=(slow,)))
     first = client.until(lambda line: True, 5.0)[-1]
     begun = client.until(lambda line: float(line[0]) > float(first[0]) + 6.0, 10.0)[-1]
     ended = client.until(lambda line: float(line[0]) > float(begun[0]) + 4.0, 10.0)[-1]
     rate = (int(ended[1]) - int(begun[1])) / (float(ended[0]) - float(begun[0]))
     assert 0.7 * 5_120 < rate * 132 / 104 < 1.3 * 5_120
-    assert site.nft.counters()[f"{CLIENT}/32", Measure.EGRESS].packets > 0
+    assert site.nft.counters([slow]).traffic[slow.measure, slow.span].packets > 0
 
 
 #: first byte of a long header Initial (RFC 9000), of a short header

@@ -235,12 +235,6 @@ def test_a_listing_loads_again_and_lists_the_same(namespace, nft):
     assert listed == namespace.nft("-s", "list", "ruleset")
 
 
-def test_what_was_applied_is_what_is_read(nft):
-    wish = some()
-    nft.apply(plan(wish, nft.read()))
-    assert same(wish, nft.read())
-
-
 def as_nft_says(namespace):
     """Return {set: {texts}} of all timed sets from nft's own JSON."""
     found = {}
@@ -269,23 +263,6 @@ def test_nft_says_the_same_as_we_read(namespace, nft):
         name = short[e.measure] + ending
         ours.setdefault((family, name), set()).add(str(e.span))
     assert ours == as_nft_says(namespace)
-
-
-@pytest.mark.parametrize(
-    "after",
-    [
-        pytest.param([], id="everything lifted"),
-        pytest.param([element(Measure.EGRESS, "203.0.113.9", 5_120)], id="another rate"),
-        pytest.param([element(Measure.DROP, "198.51.100.0/25")], id="a narrower network"),
-        pytest.param([element(Measure.DROP, "198.51.96.0/19")], id="a wider network"),
-        pytest.param([element(Measure.DROP, "203.0.113.7", ttl_s=7200.0)], id="a later deadline"),
-        pytest.param([element(Measure.DROP, "203.0.113.7", ttl_s=900.0)], id="an earlier deadline"),
-    ],
-)
-def test_a_change_takes_the_kernel_from_one_state_to_another(nft, after):
-    nft.apply(plan(some(), nft.read()))
-    nft.apply(plan(gather(after), nft.read()))
-    assert same(gather(after), nft.read())
 
 
 def test_where_the_kernel_does_not_renew_in_place_elements_are_taken_out_and_put_in(nft):
@@ -320,12 +297,6 @@ def test_a_removal_that_did_not_take_is_told(nft, monkeypatch):
     monkeypatch.setattr(content, "changes", lambda change, clock, in_place: iter(()))
     with pytest.raises(DivergedError, match="10 of 10"):
         nft.apply(change)
-
-
-def test_lifting_what_has_just_lapsed_is_no_error(nft):
-    gone = element(Measure.DROP, "203.0.113.7")
-    nft.apply(ChangeSet(removals=(gone, element(Measure.DROP, "198.51.100.0/24"))))
-    assert ActiveSet() == nft.read()
 
 
 def test_elements_lapse_by_themselves(namespace, nft):
@@ -370,12 +341,6 @@ def test_guards_that_found_no_table_are_in_place_after_the_rebuild(namespace, nf
         nft.set_guards(["192.0.2.0/24"], [443])
     nft.replace(some())
     assert (tuple(merged(["192.0.2.0/24"])), (443,)) == guards_held(nft)
-
-
-@pytest.mark.parametrize("port", [0, 65_536, -1])
-def test_what_is_no_port_is_refused(nft, port):
-    with pytest.raises(ValueError, match="not a port"):
-        nft.set_guards([], [port])
 
 
 @pytest.mark.parametrize(
@@ -516,30 +481,10 @@ def test_lifting_all_leaves_nothing(namespace, nft):
     assert nft.in_sync()
 
 
-def test_ten_thousand_addresses_and_a_thousand_networks(nft):
-    until = time.time() + 3600
-    base = parse_span("198.18.0.0/15").start
-    hosts = [Element(Measure.DROP, Span(4, base + n, base + n), 0, until) for n in range(10_000)]
-    first = parse_span("2001:db8::/32").start
-    nets = [
-        Element(
-            Measure.EGRESS, Span(6, first + (n << 64), first + (n << 64) + 2**64 - 1), 5_120, until
-        )
-        for n in range(1_000)
-    ]
-    wish = gather([*hosts, *nets])
-    nft.apply(plan(wish, nft.read()))
-    assert same(wish, nft.read())
-    nft.replace(wish)
-    assert same(wish, nft.read())
-    nft.apply(plan(ActiveSet(), nft.read()))
-    assert ActiveSet() == nft.read()
-
-
 def test_counters_are_told_by_target_but_for_single_dropped_clients(nft):
     held = list(some())
     nft.apply(plan(some(), nft.read()))
-    counted = nft.counters(held)
+    counted = nft.counters(held).traffic
     drops = [e.span for e in held if e.measure is Measure.DROP]
     alone = {span for span in drops if span.is_host or span.is_slash64}
     assert {(e.measure, e.span) for e in held if e.span not in alone} == set(counted)
@@ -551,12 +496,12 @@ def test_counters_are_read_past_elements_that_have_lapsed(nft):
     spans = [Span(4, base + n, base + n) for n in range(200)]
     every = [Element(Measure.EGRESS, span, 5_120, time.time() + 600) for span in spans]
     nft.apply(ChangeSet(additions=tuple(every[::3])))
-    assert {(e.measure, e.span) for e in every[::3]} == set(nft.counters(every))
+    assert {(e.measure, e.span) for e in every[::3]} == set(nft.counters(every).traffic)
 
 
+NO_CAPABILITY = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
 WITHOUT_RIGHTS = """
-import os, sys
-os.setgid(65534); os.setuid(65534)
+import sys
 from excise.enforce import nft_content as content
 from excise.enforce.nft import Nftables
 from excise.errors import PrivilegeError
@@ -575,7 +520,7 @@ except PrivilegeError as e:
 @pytest.mark.parametrize("step", ["open", "commit"])
 def test_without_the_right_it_says_so_and_does_not_hang(namespace, step):
     done = subprocess.run(
-        namespace.command(sys.executable, "-c", WITHOUT_RIGHTS, step),
+        namespace.command(*NO_CAPABILITY, sys.executable, "-c", WITHOUT_RIGHTS, step),
         capture_output=True,
         text=True,
         timeout=20,

@@ -168,6 +168,15 @@ def test_every_kind_of_input_can_be_named(read, text, name, expected):
     assert name == config.inputs[0].name
 
 
+def test_what_iptables_can_keep_is_fine_with_ipset(read):
+    text = "enforcer: ipset\ntiers: {a: {egress: 1 GiB/s, ingress: 2 KiB/s, new_connections: 1/h}}"
+    config, errors = read(text)
+
+    assert [] == errors
+    assert Backend.IPSET is config.enforcer
+    assert 2048 == config.tiers[0].ingress_bytes_s
+
+
 def test_the_engine_is_told_what_the_file_says(read):
     config, _ = read("posture: throttle\nnever_block: [192.0.2.0/24]\npolicy: {drop: 90}\n")
     settings = config.settings()
@@ -194,7 +203,18 @@ def test_the_engine_is_told_what_the_file_says(read):
         ("rules: [rules]", "1:9: rules must be an absolute path, found 'rules'"),
         ("state:", "1:7: state must be text, found nothing"),
         ("enforcer: iptables", "1:11: unknown value of enforcer: 'iptables'"),
-        ("enforcer: ipset", "1:11: enforcer ipset is not supported in this version"),
+        (
+            "enforcer: ipset\ntiers: {a: {egress: 2047 B/s}}",
+            "2:21: egress of 2047 B/s cannot be kept by iptables (from 2 KiB/s to 1 GiB/s",
+        ),
+        (
+            "tiers: {a: {ingress: 2 GiB/s}}\nenforcer: ipset",
+            "1:22: ingress of 2147483648 B/s cannot be kept by iptables",
+        ),
+        (
+            "enforcer: ipset\ntiers: {a: {new_connections: 10001/s}}",
+            "2:30: new_connections of 600060/min cannot be kept by iptables",
+        ),
         ("inputs: [/var/log/x]", "1:10: inputs must be mappings"),
         (
             "inputs: [{format: auto}]",
@@ -252,6 +272,10 @@ def test_the_engine_is_told_what_the_file_says(read):
         ("api: {listen: 127.0.0.1:0}", "1:15: listen must end in a port, found '0'"),
         ("policy: {throtle: 5}", "1:10: unknown key 'throtle' (did you mean 'throttle'?)"),
         ("policy: {keep: 2}", "1:16: keep is out of range: 2 (from 0 to 1)"),
+        (
+            "enforcer: ipset\nguard: {ports: [8000]}",
+            "2:8: guard needs enforcer: nftables",
+        ),
         ("policy: {ttl_drop: 60}", "1:20: ttl_drop must be a duration, found 60"),
         ("policy: {throttle: 90, drop: 80}", "1:9: policy must not fall from observe, throttle"),
         ("policy: {ttl_drop: 2d}", "1:9: policy must not fall from ttl_drop, ttl_max"),

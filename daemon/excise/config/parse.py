@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
@@ -91,6 +92,10 @@ LIMITS: dict[str, tuple[float, float]] = {
     "min_prefix_v4": (8, 32),
     "min_prefix_v6": (16, 64),
 }
+#: bytes/s that iptables' hashlimit keeps: its bucket holds a second's worth, so a packet longer
+#: than that would pay for that alone; far above, its own rounding (2^32 / (rate / 16)) shows
+HASHLIMIT = (2 << 10, 1 << 30)
+HASHLIMIT_PER_MIN = 600_000
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -104,6 +109,7 @@ def parse_config(document: Document, path: Path | None = None) -> tuple[Config, 
 def _config(fields: Fields, path: Path | None) -> Config:
     blank = Config()
     ports = fields.get("ports", port_list, blank.ports)
+    backend = fields.get("enforcer", choice(Backend), blank.enforcer)
     return Config(
         posture=fields.get("posture", choice(Posture), blank.posture),
         inputs=fields.get("inputs", inputs, blank.inputs),
@@ -111,8 +117,8 @@ def _config(fields: Fields, path: Path | None) -> Config:
         never_block=fields.get("never_block", each(network), ()),
         rules=fields.get("rules", each(absolute_path), blank.rules),
         ports=ports,
-        enforcer=fields.get("enforcer", _backend, blank.enforcer),
-        tiers=fields.get("tiers", _tiers, blank.tiers),
+        enforcer=backend,
+        tiers=fields.get("tiers", partial(_tiers, backend), blank.tiers),
         state=fields.get("state", absolute_path, blank.state),
         api=fields.get("api", _api, blank.api),
         policy=fields.get("policy", _policy, blank.policy),
@@ -122,26 +128,19 @@ def _config(fields: Fields, path: Path | None) -> Config:
         log=fields.get("log", _log, blank.log),
         protect_operator=fields.get("protect_operator", boolean, blank.protect_operator),
         nft=fields.get("nft", _nft, blank.nft),
-        guard=fields.get("guard", _guard(ports), blank.guard),
+        guard=fields.get("guard", _guard(ports, backend), blank.guard),
         path=path,
     )
-
-
-def _backend(node: Node) -> Backend:
-    backend = choice(Backend)(node)
-    if backend is Backend.IPSET:
-        raise node.error("ipset is not supported in this version", "use nftables, or dry-run")
-    return backend
 
 
 def _optional_path(node: Node) -> Path | None:
     return None if node.value is None else absolute_path(node)
 
 
-def _tiers(node: Node) -> tuple[Tier, ...]:
+def _tiers(backend: Backend, node: Node) -> tuple[Tier, ...]:
     if not isinstance(node.value, dict) or not node.value:
         raise node.error("must be a mapping of at least one tier", "like slow: {egress: 50 KiB/s}")
-    tiers = tuple(_tier(name, node.child(name, value)) for name, value in node.value.items())
+    tiers = tuple(_tier(backend, name, node.child(name, v)) for name, v in node.value.items())
     for mild, strict in pairwise(tiers):
         if _milder(strict, mild):
             message = f"go from the mildest on, but {strict.name} allows more than {mild.name}"
@@ -149,18 +148,37 @@ def _tiers(node: Node) -> tuple[Tier, ...]:
     return tiers
 
 
-def _tier(name: str, node: Node) -> Tier:
+def _connections_of_iptables(node: Node) -> float:
+    rate = per_minute(node)
+    if rate > HASHLIMIT_PER_MIN:
+        raise node.error(f"of {rate:g}/min cannot be kept by iptables", "at most 10000/s")
+    return rate
+
+
+def _bytes_of_iptables(node: Node) -> int:
+    rate = byte_rate(node)
+    least, most = HASHLIMIT
+    if not least <= rate <= most:
+        hint = f"from {least >> 10} KiB/s to {most >> 30} GiB/s, or use enforcer: nftables"
+        raise node.error(f"of {rate} B/s cannot be kept by iptables", hint)
+    return rate
+
+
+def _tier(backend: Backend, name: str, node: Node) -> Tier:
     fields = Fields(node, TIER_KEYS)
     if not _TIER_NAME.fullmatch(name):
         hint = "lower case letters, digits and -, at most 16"
         node.problems.append(InvalidError(f"tier name {name!r} is wrong", node.key_mark, hint))
     if not any(key in fields for key in TIER_KEYS):
         node.problems.append(node.error("limits nothing", f"give one of {', '.join(TIER_KEYS)}"))
+    bytes_s, per_min = byte_rate, per_minute
+    if backend is Backend.IPSET:
+        bytes_s, per_min = _bytes_of_iptables, _connections_of_iptables
     return Tier(
         name,
-        egress_bytes_s=fields.get("egress", byte_rate, None),
-        ingress_bytes_s=fields.get("ingress", byte_rate, None),
-        new_connections_per_min=fields.get("new_connections", per_minute, None),
+        egress_bytes_s=fields.get("egress", bytes_s, None),
+        ingress_bytes_s=fields.get("ingress", bytes_s, None),
+        new_connections_per_min=fields.get("new_connections", per_min, None),
     )
 
 
@@ -269,7 +287,7 @@ def _interface(node: Node) -> str:
     return name
 
 
-def _guard(service: tuple[int, ...]) -> Callable[[Node], PortGuard]:
+def _guard(service: tuple[int, ...], backend: Backend) -> Callable[[Node], PortGuard]:
     """Return a reader of the guard, which may shut none of the service's ports."""
 
     def port(node: Node) -> int:
@@ -282,6 +300,8 @@ def _guard(service: tuple[int, ...]) -> Callable[[Node], PortGuard]:
 
     def read(node: Node) -> PortGuard:
         fields = Fields(node, GUARD_KEYS)
+        if backend is Backend.IPSET:
+            raise node.error("needs enforcer: nftables", "shut the ports with rules of your own")
         if "ports" not in fields:
             raise node.error("names no ports", "like guard: {ports: [8000]}")
         ports = fields.get("ports", each(port), NO_GUARD.ports)

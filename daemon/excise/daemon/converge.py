@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
 
 from excise.daemon.roll import Census
 from excise.decide.capacity import Fitted, count, fit, is_client
@@ -12,7 +11,7 @@ from excise.decide.desired import desired_of
 from excise.decide.holding import Holding
 from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, plan
 from excise.decide.span import Span
-from excise.enforce.base import Enforcer, Traffic, Witnessed
+from excise.enforce.base import Counted, Enforcer, Witnessed
 from excise.errors import DivergedError
 from excise.model.decision import Tier
 from excise.model.portguard import NO_GUARD, PortGuard
@@ -20,7 +19,6 @@ from excise.model.settings import Room
 
 #: everything is planned anew at least so often, in case a change was missed
 WHOLE_S = 600.0
-K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +52,6 @@ class Outcome:
     evicted: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Counted(Generic[K]):
-    """What the kernel counted since it was taken hold of for the `built`th time."""
-
-    built: int
-    traffic: Mapping[K, Traffic]
-
-
 class Converger:
     """Remembers what the kernel was made to hold, so that a round only plans what changed."""
 
@@ -74,7 +64,6 @@ class Converger:
         self._basis: tuple[tuple[Tier, ...], tuple[str, ...], Room] | None = None
         self._planned_whole = float("-inf")
         self._opened = False
-        self._built = 0
 
     @property
     def opened(self) -> bool:
@@ -86,6 +75,11 @@ class Converger:
         """The enforcer's name."""
         return self._enforcer.name
 
+    @property
+    def unmet(self) -> str:
+        """What a person must do before what the kernel holds bites; empty where nothing."""
+        return self._enforcer.unmet() if self._opened else ""
+
     def open(
         self, protected: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
     ) -> None:
@@ -94,7 +88,6 @@ class Converger:
             return
         self._enforcer.open()
         self._guards, self._held, self._opened = None, None, True
-        self._built += 1
         self._guard(protected, ports, guard)
 
     def sweep(self) -> None:
@@ -115,16 +108,22 @@ class Converger:
 
     def countable(self) -> list[Element]:
         """Return what may have counters of its own of what the kernel was made to hold."""
-        held = self._held or ()
-        return [e for e in held if e.measure is not Measure.DROP or not is_client(e.span)]
+        found: list[Element] = []
+        if self._held is not None:
+            for measure, spans in self._held.view().held.items():
+                if measure is not Measure.DROP:
+                    found += spans.values()
+                elif self._held.counts[False]:  # dropped clients have none
+                    found += (e for e in spans.values() if not is_client(e.span))
+        return found
 
     def count(self, elements: Sequence[Element]) -> Counted[tuple[Measure, Span]]:
         """Return what was counted for these elements. Raises EnforceError."""
-        return Counted(self._built, self._enforcer.counters(elements) if self._opened else {})
+        return self._enforcer.counters(elements) if self._opened else Counted(0, {})
 
     def count_all(self) -> Counted[Measure]:
         """Return all that was counted, by measure. Raises EnforceError."""
-        return Counted(self._built, self._enforcer.totals() if self._opened else {})
+        return self._enforcer.totals() if self._opened else Counted(0, {})
 
     def converge(self, wish: Wish) -> Outcome:
         """Make the kernel hold what `wish` asks for. Raises EnforceError.

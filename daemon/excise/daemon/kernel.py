@@ -7,9 +7,10 @@ from excise.daemon.converge import Converger
 from excise.enforce.base import Enforcer
 from excise.enforce.dryrun import DryRun
 from excise.enforce.htb import Htb, clear_leftovers
+from excise.enforce.ipset import Ipset
 from excise.enforce.nft import Nftables
 from excise.enforce.shaped import Shaped
-from excise.errors import ConfigError, EnforceError, ForeignTableError, PrivilegeError
+from excise.errors import EnforceError, ForeignTableError, PrivilegeError
 from excise.log import Log
 
 
@@ -21,10 +22,7 @@ def make_enforcer(config: Config, log: Log | None = None) -> Enforcer:
         case Backend.NFTABLES:
             return _nftables(config.nft, log)
         case Backend.IPSET:
-            raise ConfigError(
-                "enforcer: ipset is not supported in this version",
-                hint="use nftables, or dry-run",
-            )
+            return Ipset(config.tiers)
 
 
 def _nftables(config: NftConfig, log: Log | None) -> Enforcer:

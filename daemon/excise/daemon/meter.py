@@ -15,10 +15,10 @@ from functools import partial
 
 import msgspec
 
-from excise.daemon.converge import Converger, Counted
+from excise.daemon.converge import Converger
 from excise.decide.plan import Element, Measure
 from excise.decide.span import Span, parse_span
-from excise.enforce.base import Traffic
+from excise.enforce.base import Counted, Traffic
 from excise.errors import EnforceError
 from excise.log import Log
 from excise.model.decision import Action, Decision
@@ -68,7 +68,9 @@ class Meter:
     _last: dict[Key, Traffic] = field(default_factory=dict)
     _now: dict[Key, Traffic] = field(default_factory=dict)
     _last_totals: Mapping[Measure, Traffic] = field(default_factory=dict)
-    _built: int = 0
+    _epoch: int = 0
+    _total_epoch: int = 0
+    _rounds: int = 0
     _waiting: list[Element] = field(default_factory=list)
     _begun: float = float("-inf")
 
@@ -98,7 +100,8 @@ class Meter:
 
     def add_totals(self, counted: Counted[Measure]) -> None:
         """Add what all rules counted since the last time."""
-        self._fresh(counted.built)
+        if counted.epoch != self._total_epoch:
+            self._total_epoch, self._last_totals = counted.epoch, {}
         for measure, traffic in counted.traffic.items():
             _add(self.totals, measure, _since(self._last_totals.get(measure), traffic))
         self._last_totals = dict(counted.traffic)
@@ -107,16 +110,19 @@ class Meter:
 
     def add(self, counted: Counted[Where], elements: Sequence[Element]) -> None:
         """Add what these elements counted since the last time."""
-        self._fresh(counted.built)
+        if counted.epoch != self._epoch:
+            self._epoch, self._last, self._now = counted.epoch, {}, {}
         now = self.wall()
         for e in elements:
             traffic = counted.traffic.get((e.measure, e.span))
             if traffic is None:
                 continue
             key = (e.measure, e.span, e.rate)
-            more = _since(self._now.get(key) or self._last.get(key), traffic)
+            last = self._now.get(key) or self._last.get(key)
             self._now[key] = traffic
-            self._credit(e, more, now)
+            # in the first round an element may have counted before this daemon came up
+            is_ours = last is not None or self._rounds > 1
+            self._credit(e, _since(last, traffic), now, to_tier=is_ours)
 
     def dropped(self, decision_id: str) -> DroppedView | None:
         """Return what was taken away from a decision's target; None if that is not counted."""
@@ -135,15 +141,11 @@ class Meter:
             counted_ts=self.counted_ts,
         )
 
-    def _fresh(self, built: int) -> None:
-        """Forget where the counters stood when the tables were built anew."""
-        if built != self._built:
-            self._built, self._last, self._now, self._last_totals = built, {}, {}, {}
-
     def _begin(self, held: Sequence[Element]) -> None:
         """Begin another round over all elements, and forget what is no longer there."""
         self._waiting, self._begun = list(held), self.wall()
         self._last, self._now = self._now, {}
+        self._rounds += 1
         ended = [k for k in self._decisions.keys() - self._credited if not self._stands(k)]
         for decision_id in ended:
             del self._decisions[decision_id]
@@ -154,7 +156,7 @@ class Meter:
         target = self._decisions[decision_id].target
         return any(decision.id == decision_id for decision in self.around(target))
 
-    def _credit(self, e: Element, more: Traffic, now: float) -> None:
+    def _credit(self, e: Element, more: Traffic, now: float, *, to_tier: bool) -> None:
         wanted = Action.DROP if e.measure is Measure.DROP else Action.THROTTLE
         owner = next((d for d in self.around(e.span) if d.action is wanted), None)
         if owner is None:
@@ -165,7 +167,7 @@ class Meter:
         _add(taken.measures, e.measure, more)
         taken.counted_ts = now
         self._credited.add(owner.id)
-        if owner.tier is not None:
+        if owner.tier is not None and to_tier:
             _add(self.tiers.setdefault(owner.tier, {}), e.measure, more)
 
 

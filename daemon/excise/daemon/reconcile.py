@@ -45,6 +45,7 @@ class Reconciler:
     problem: str = ""
     in_sync: bool = True
     outcome: Outcome = NOTHING
+    unmet: str = ""
     _wanted: int = 1
     _tried: int = 0
     _kicked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -99,7 +100,7 @@ class Reconciler:
             changes=self.changes,
             repairs=self.repairs,
             failures=self.failures,
-            problem=self.problem,
+            problem=self.problem or self.unmet,
             lapsed=self.outcome.lapsed,
             evicted=self.outcome.evicted,
             audit=self.culprits.view(),
@@ -132,6 +133,7 @@ class Reconciler:
             self._failed(error)
             return True
         self.in_sync = not drifted
+        self._note_unmet()
         self.culprits.heard(news)
         if not drifted:
             self.culprits.pass_over()
@@ -158,6 +160,16 @@ class Reconciler:
             self.on_alarm("enforce-repaired", f"the kernel's set was changed: {who}; put right")
         if outcome.changes:
             self.log.info("enforce.applied", changes=outcome.changes, entries=outcome.entries)
+        self._note_unmet()
+
+    def _note_unmet(self) -> None:
+        """Call a person when something only a person can do begins to be lacking."""
+        unmet = self.converger.unmet
+        if unmet and not self.unmet:
+            self.on_alarm("enforce-idle", unmet)
+        if self.unmet and not unmet:
+            self.on_alarm("enforce-met", "what is in the kernel's sets is enforced now")
+        self.unmet = unmet
 
     def _tell_room(self, evicted: int) -> None:
         """Call a person when the kernel's room is used up, and when there is enough again."""

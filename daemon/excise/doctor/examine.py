@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,6 +23,8 @@ from excise.doctor.host import (
 from excise.doctor.inputs import check_input
 from excise.doctor.ruleset import read_ruleset
 from excise.doctor.services import Places, check_services
+from excise.doctor.sets import check_sets
+from excise.enforce.ipset_reader import Headers, read_headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Sight:
     tables: Tables = read_ruleset
     devices: Devices = read_devices
     places: Places = field(default_factory=Places)
+    sets: Callable[[], Headers] = read_headers
 
 
 def examine(path: Path | None, sight: Sight | None = None) -> Iterator[Check]:
@@ -45,6 +48,8 @@ def examine(path: Path | None, sight: Sight | None = None) -> Iterator[Check]:
     yield check_kernel(platform.release(), persist=config.nft.owner)
     yield check_clock(time.time(), Path(__file__).stat().st_mtime, CLOCK_SYNCHRONISED.exists())
     yield from check_tables(config.enforcer, look.tables, config.ports)
+    if config.enforcer is Backend.IPSET:
+        yield from check_sets(config.posture, config.tiers, look.sets)
     if config.enforcer is not Backend.DRY_RUN:
         yield from check_services(look.places, owner=config.nft.owner)
         yield from check_devices(look.devices)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from excise.decide.plan import ActiveSet, ChangeSet, Desired, Element, Measure
 from excise.decide.span import Span
@@ -49,8 +49,15 @@ class Witnessed:
     problem: str = ""
 
 
-Counters = Mapping[tuple[Measure, Span], Traffic]
-Totals = Mapping[Measure, Traffic]
+K = TypeVar("K")
+
+
+@dataclass(frozen=True, slots=True)
+class Counted(Generic[K]):
+    """What was taken away. `epoch` changes whenever all of these counters began from zero."""
+
+    epoch: int
+    traffic: Mapping[K, Traffic]
 
 
 class Enforcer(Protocol):
@@ -96,15 +103,19 @@ class Enforcer(Protocol):
         """Whether the kernel still holds what we put there; cheap enough for a poll."""
         ...
 
-    def counters(self, elements: Iterable[Element]) -> Counters:
+    def unmet(self) -> str:
+        """Say what a person must do before this bites; empty where nothing. Asks no kernel."""
+        ...
+
+    def counters(self, elements: Iterable[Element]) -> Counted[tuple[Measure, Span]]:
         """Return what was taken away from those of these elements that have a counter.
 
-        A counter starts from zero whenever its element is put in anew.
+        A counter also starts from zero when its element alone is put in anew.
         """
         ...
 
-    def totals(self) -> Totals:
-        """Return all that was taken away since the tables were built; empty if not counted."""
+    def totals(self) -> Counted[Measure]:
+        """Return all that was taken away, by measure; empty where that is not counted."""
         ...
 
     def witnessed(self) -> Witnessed:

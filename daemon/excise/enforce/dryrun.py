@@ -5,9 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 
-from excise.decide.plan import ActiveSet, ChangeSet, Desired, Element, plan
-from excise.decide.span import merged
-from excise.enforce.base import Counters, Totals, Witnessed
+from excise.decide.plan import ActiveSet, ChangeSet, Desired, Element, Measure, plan
+from excise.decide.span import Span, merged
+from excise.enforce.base import Counted, Witnessed
 from excise.model.portguard import NO_GUARD, PortGuard
 
 
@@ -61,13 +61,17 @@ class DryRun:
         """Nobody else can change it."""
         return True
 
-    def counters(self, elements: Iterable[Element]) -> Counters:  # noqa: ARG002  # the protocol's
-        """No packet is seen."""
-        return {}
+    def unmet(self) -> str:
+        """Nothing: there is nothing to bite."""
+        return ""
 
-    def totals(self) -> Totals:
+    def counters(self, elements: Iterable[Element]) -> Counted[tuple[Measure, Span]]:  # noqa: ARG002  # the protocol's
         """No packet is seen."""
-        return {}
+        return Counted(0, {})
+
+    def totals(self) -> Counted[Measure]:
+        """No packet is seen."""
+        return Counted(0, {})
 
     def witnessed(self) -> Witnessed:
         """Nobody else is there."""

@@ -100,6 +100,13 @@ def unpoint(lanes: Iterable[Lane], now: float) -> Iterator[Message]:
         yield from _entries(Msg.DELSETELEM, group, now)
 
 
+def empty() -> Iterator[Message]:
+    """Yield what empties the maps."""
+    for family in FAMILIES.values():
+        for spec in (CLS, CLS_NET):
+            yield elements_message(Msg.DELSETELEM, family, TABLE, spec.name, ())
+
+
 def shape(interfaces: Iterable[str]) -> Iterator[Message]:
     """Yield what makes exactly these interfaces go by the maps."""
     keys = [element(name.encode().ljust(IFNAME_BYTES, b"\0")) for name in sorted(interfaces)]

@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 
 from excise.decide.holding import Holding
 from excise.decide.plan import ActiveSet, ChangeSet, Desired, Element, Measure, plan
+from excise.decide.span import Span
 from excise.enforce import nft_content as content
 from excise.enforce import nft_layout as layout
-from excise.enforce.base import Counters, Totals, Witnessed
+from excise.enforce.base import Counted, Witnessed
 from excise.enforce.nft_ground import Ground
 from excise.enforce.nft_reader import Look
 from excise.enforce.nft_tally import OURS, Shelf, lacks, shelf
@@ -159,26 +160,24 @@ class Nftables:
                 return False
             return self._held is None or not lacks(self._held, look.counts, self._clock())
 
-    def counters(self, elements: Iterable[Element]) -> Counters:
+    def unmet(self) -> str:
+        """Nothing: the rules are made with the sets."""
+        return ""
+
+    def counters(self, elements: Iterable[Element]) -> Counted[tuple[Measure, Span]]:
         """Return what was taken away from these; single dropped clients have no counter."""
         with self._lock:
-            return self._ground.reader.counters(elements)
+            return Counted(self._ground.builds, self._ground.reader.counters(elements))
 
-    def totals(self) -> Totals:
+    def totals(self) -> Counted[Measure]:
         """Return what our rules took away since they were made."""
         with self._lock:
-            return self._ground.reader.totals()
+            return Counted(self._ground.lays, self._ground.reader.totals())
 
     def witnessed(self) -> Witnessed:
         """Return what others did since the last call; nothing unless it listens."""
         with self._lock:
             return self._ground.witnessed()
-
-    def held(self, measure: Measure) -> list[Element]:
-        """Return what is held of a measure, some of which may have lapsed."""
-        with self._lock:
-            held = self._held.view() if self._held is not None else self.read()
-            return list(held.held[measure].values())
 
     def send(self, messages: Iterable[Message]) -> None:
         """Send more about our tables than `apply` knows of; in one transaction unless large."""

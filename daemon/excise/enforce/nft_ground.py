@@ -50,6 +50,8 @@ class Ground:
         clock: Callable[[], float],
     ) -> None:
         self.guards = Guards()
+        #: how often sets were made anew, and how often rules were
+        self.builds = self.lays = 0
         self._flags = layout.OWNER | layout.PERSIST if owner else 0
         self._containers = containers
         self._shape = Shape(shaping=shaping)
@@ -248,9 +250,11 @@ class Ground:
         """Lay chains, rules and guards anew in one transaction; the other sets stay as they are."""
         laid = layout.relay(look.chains, look.sets, self._shape)
         self.commit([*laid, *content.guards(self.guards)])
+        self.lays += 1
         self._laid = True
 
     def _lay(self, exists: Sequence[int], units: Sequence[Sequence[Message]]) -> None:
         ground = [*layout.build(exists, self._flags, self._shape), *content.guards(self.guards)]
         for part in transactions([ground, *units], self.socket.limit_bytes):
             self.commit(part)
+        self.builds, self.lays = self.builds + 1, self.lays + 1

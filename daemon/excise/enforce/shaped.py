@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterable, Sequence
 from msgspec.structs import replace
 
 from excise.decide.plan import ActiveSet, ChangeSet, Desired, Element, Measure
-from excise.enforce.base import Counters, Totals, Witnessed
+from excise.decide.span import Span
+from excise.enforce.base import Counted, Witnessed
 from excise.enforce.htb import Htb
-from excise.enforce.lanes import MOST, Lane, Lanes, point, shape, unpoint
+from excise.enforce.lanes import MOST, Lane, Lanes, empty, point, shape, unpoint
 from excise.enforce.nft import Nftables
 from excise.enforce.tc_wire import MOST_RATE
 from excise.errors import EnforceError
@@ -58,7 +59,10 @@ class Shaped:
         return self._nft.name
 
     def open(self) -> None:
-        """Take the interfaces, then take over the tables, then give what they hold its classes."""
+        """Take the interfaces, then take over the tables; `replace` gives classes again.
+
+        Until then everything is policed.
+        """
         self._htb.open()
         try:
             self._nft.open()
@@ -67,7 +71,7 @@ class Shaped:
             raise
         self._is_open = True
         self._lanes, self._draining = Lanes(self._most), []
-        self._fill(self._nft.held(Measure.EGRESS))
+        self._fill(())
 
     def read(self) -> ActiveSet:
         """Return what the kernel holds now."""
@@ -83,7 +87,7 @@ class Shaped:
         self._add(list(added.values()))
 
     def replace(self, wish: Desired) -> int:
-        """Make the tables hold `wish`, and its throttles their classes, whatever is there now."""
+        """Make the kernel hold `wish`, whatever is there now; return how many entries changed."""
         changed = self._nft.replace(wish)
         wanted = wish.held[Measure.EGRESS]
         gone = self._lanes.used.keys() - wanted.keys()
@@ -92,10 +96,10 @@ class Shaped:
         return changed
 
     def repair(self) -> int:
-        """Put back what others changed of tables and classes."""
-        changed = self._nft.repair()
-        self._fill(self._nft.held(Measure.EGRESS))
-        return changed
+        """Put back what others changed; return how many entries that were."""
+        repaired = self._nft.repair()
+        self._fill([lane.element for lane in self._lanes.used.values()])
+        return repaired
 
     def set_guards(
         self, allow: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
@@ -116,11 +120,15 @@ class Shaped:
             self._look()
         return self._nft.in_sync()
 
-    def counters(self, elements: Iterable[Element]) -> Counters:
+    def unmet(self) -> str:
+        """Nothing: the rules are made with the sets."""
+        return ""
+
+    def counters(self, elements: Iterable[Element]) -> Counted[tuple[Measure, Span]]:
         """Return what was taken away from these; queueing takes nothing away."""
         return self._nft.counters(elements)
 
-    def totals(self) -> Totals:
+    def totals(self) -> Counted[Measure]:
         """Return what our rules took away; queueing takes nothing away."""
         return self._nft.totals()
 
@@ -156,7 +164,8 @@ class Shaped:
             self._htb.close()
 
     def _fill(self, elements: Iterable[Element]) -> None:
-        """Give empty maps all they should have; classes that are there already stay."""
+        """Make the maps hold all they should; classes that are there already stay."""
+        self._nft.send(empty())
         self._add(list(elements))
         self._nft.send(shape(self._htb.held))
 

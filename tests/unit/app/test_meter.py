@@ -2,12 +2,11 @@ import asyncio
 
 import pytest
 
-from excise.daemon.converge import Counted
 from excise.daemon.meter import MOST_COUNTERS, ROUND_S, Meter
 from excise.daemon.roll import Roll
 from excise.decide.plan import Element, Measure
 from excise.decide.span import parse_span
-from excise.enforce.base import Traffic
+from excise.enforce.base import Counted, Traffic
 from excise.errors import EnforceError
 from excise.model.decision import Action
 from excise.model.view import CountView, EnforcerView
@@ -18,7 +17,7 @@ class FakeKernel:
 
     def __init__(self):
         self.opened = True
-        self.built = 1
+        self.epoch = 1
         self.elements = []
         self.traffic = {}
         self.totals = {}
@@ -33,10 +32,10 @@ class FakeKernel:
             raise EnforceError("no answer")
         self.jobs.append(len(elements))
         asked = {(e.measure, e.span) for e in elements}
-        return Counted(self.built, {k: t for k, t in self.traffic.items() if k in asked})
+        return Counted(self.epoch, {k: t for k, t in self.traffic.items() if k in asked})
 
     def count_all(self):
-        return Counted(self.built, dict(self.totals))
+        return Counted(self.epoch, dict(self.totals))
 
     def hold(self, target, measure=Measure.EGRESS, rate=5_120):
         self.elements.append(Element(measure, parse_span(target), rate, 2e9))
@@ -108,7 +107,7 @@ def test_after_a_rebuild_a_counter_beyond_the_last_one_is_wholly_new(kernel, met
     kernel.counts("203.0.113.7", 5, 900)
     kernel.totals = {Measure.EGRESS: Traffic(5, 900)}
     look()
-    kernel.built += 1
+    kernel.epoch += 1
     kernel.counts("203.0.113.7", 6, 1_000)
     kernel.totals = {Measure.EGRESS: Traffic(6, 1_000)}
     look()
@@ -144,17 +143,21 @@ def test_a_piece_of_a_network_counts_for_the_network(kernel, metering, throttle,
     # a throttle on a dropped address is what the network around it asked for
     assert (2, 20) == egress(meter, "203.0.113.0/24")
     assert (1, 10) == egress(meter, "203.0.113.128/25")
+    for target in ("203.0.113.0/25", "203.0.113.128/26", "203.0.113.9"):
+        kernel.counts(target, 3, 50)
+    look()
     assert meter.dropped("drop") is None
     view = meter.onto(EnforcerView("fake", True, 3, 0, 0, 0))
     assert {
-        "slow": {"egress": CountView(2, 20)},
-        "crawl": {"egress": CountView(1, 10)},
+        "slow": {"egress": CountView(4, 80)},
+        "crawl": {"egress": CountView(2, 40)},
     } == view.throttled
 
 
 def test_what_is_lifted_is_forgotten_and_its_tier_keeps_the_sum(kernel, metering, throttle):
     meter, look, roll = metering(throttle("203.0.113.7/32"))
     kernel.hold("203.0.113.7")
+    look()
     kernel.counts("203.0.113.7", 5, 900)
     look()
     roll.reset([])
@@ -179,6 +182,20 @@ def test_what_something_stricter_covers_for_a_while_keeps_its_sum(kernel, meteri
     look()
 
     assert (11, 1_900) == egress(meter, "203.0.113.7/32")
+
+
+def test_what_was_counted_before_is_the_decision_s_but_no_tier_s(kernel, metering, throttle):
+    """Elements outlive a restart of the daemon; sums for the metrics begin with it."""
+    meter, look, _ = metering(throttle("203.0.113.7/32"))
+    kernel.hold("203.0.113.7")
+    kernel.counts("203.0.113.7", 5, 900)
+    look()
+    assert ((5, 900), {}) == (egress(meter, "203.0.113.7/32"), meter.tiers)
+    kernel.counts("203.0.113.7", 7, 1_000)
+    look()
+
+    assert (7, 1_000) == egress(meter, "203.0.113.7/32")
+    assert {"crawl": {Measure.EGRESS: Traffic(2, 100)}} == meter.tiers
 
 
 def test_a_look_is_bounded_and_the_next_goes_on_there(kernel, metering, throttle):

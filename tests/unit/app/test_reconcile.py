@@ -13,6 +13,7 @@ class FakeConverger:
     """Says how a round went; notes what it was asked for."""
 
     backend = "fake"
+    unmet = ""
 
     def __init__(self):
         self.wishes = []
@@ -152,6 +153,25 @@ def test_a_kernel_changed_by_others_is_put_right_without_a_decision(
     running(reconciler, story)
 
     assert alarms == [("enforce-repaired", "the kernel's set was changed: by others; put right")]
+
+
+def test_what_only_a_person_can_do_is_an_alarm_once_and_in_the_view_all_the_time(
+    reconciler, converger, alarms, until
+):
+    converger.unmet = "nothing is enforced until iptables refers to x"
+
+    async def story():
+        await reconciler.settled(reconciler.kick())
+        await reconciler.settled(reconciler.kick())
+        told = ([code for code, _ in alarms], reconciler.view().problem, reconciler.view().in_sync)
+        converger.unmet = ""  # seen by the poll, without a decision
+        await until(lambda: not reconciler.view().problem)
+        return told
+
+    told = running(reconciler, story)
+
+    assert told == (["enforce-idle"], "nothing is enforced until iptables refers to x", True)
+    assert [code for code, _ in alarms] == ["enforce-idle", "enforce-met"]
 
 
 def test_a_full_kernel_is_told_once_and_when_there_is_room_again(reconciler, converger, alarms):

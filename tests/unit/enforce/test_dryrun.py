@@ -63,5 +63,5 @@ def test_closing_keeps_what_it_is_told_to_keep(dry, keep):
 def test_it_is_always_in_sync_and_sees_no_packet(dry):
     enforcer, _now = dry
     assert enforcer.in_sync()
-    assert ({}, {}) == (enforcer.counters([ONE]), enforcer.totals())
+    assert ({}, {}) == (enforcer.counters([ONE]).traffic, enforcer.totals().traffic)
     assert Witnessed() == enforcer.witnessed()
