@@ -4,7 +4,7 @@ SHELL := /bin/bash
 PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
-APT := python3 python3-venv nginx-light libnginx-mod-http-js nftables iproute2 openssl procps systemd ipset iptables ufw curl
+APT := python3 python3-venv nginx-light libnginx-mod-http-js nftables iproute2 openssl procps systemd ipset iptables ufw curl systemd-journal-remote logrotate
 
 .PHONY: setup lint types arch unit unit-unprivileged test demo bench clean
 

@@ -18,6 +18,7 @@ from excise.config import LogConfig, LogFormat
 from excise.daemon.clock import SystemClock
 from excise.daemon.control import Daemon
 from excise.daemon.house import House, build
+from excise.daemon.inputs import InputLoop
 from excise.daemon.reload import load_or_raise
 from excise.daemon.statedir import StateDirectory
 from excise.daemon.watch import feed_watchdog, keep_ticking
@@ -87,9 +88,18 @@ async def turn(
     def keep(name: str, job: Job) -> asyncio.Task[None]:
         return tasks.create_task(_kept(supervisor, house, name, job), name=name)
 
+    feeders: list[asyncio.Task[None]] = []
     keepers = [keep("ledger", core.ledger.run), keep("reconcile", core.reconciler.run)]
-    feeders = [keep(f"input {loop.name}", loop.run) for loop in daemon.loops]
+
+    def follow(loop: InputLoop) -> asyncio.Task[None]:
+        feeders.append(keep(f"input {loop.name}", loop.run))
+        return feeders[-1]
+
+    for loop in tuple(daemon.loops):
+        follow(loop)
     feeders += [
+        *(keep(f"files {g.item.name}", partial(g.run, follow)) for g in daemon.gathers),
+        keep("silence", daemon.silence.run),
         keep("ticks", partial(keep_ticking, core, daemon.caught_up)),
         keep("protect", house.protector.run),
         keep("snapshots", house.snapshots.run),
@@ -100,7 +110,7 @@ async def turn(
     if interval_s:
         feed = partial(feed_watchdog, house.progress, interval_s, house.log)
         keepers.append(keep("watchdog", feed))
-    sd_notify("READY=1", f"STATUS={core.engine.posture.value}, {len(daemon.loops)} inputs")
+    sd_notify("READY=1", f"STATUS={core.engine.posture.value}, {len(house.config.inputs)} inputs")
     house.log.info("daemon.ready", version=__version__, posture=core.engine.posture.value)
 
     await stop.wait()

@@ -41,8 +41,10 @@ EXCEPTIONS = {
     "cli/throttle": BY_VERBS,
     "cli/top": BY_VERBS,
     "config/files": "tests/unit/test_config.py",
+    "config/inputs": "tests/unit/test_config.py",
     "config/parse": "tests/unit/test_config.py",
     "config/values": "tests/unit/test_config.py",
+    "daemon/assemble": "tests/fault/test_inputs.py opens every kind with it",
     "daemon/house": BY_RUN,
     "daemon/kernel": "tests/unit/app/test_run.py and test_lift.py",
     "daemon/readers": "tests/unit/app/test_restore.py reads with them",
@@ -100,12 +102,14 @@ EXCEPTIONS = {
     "model/view": BY_TABLE,
     "replay/accounting": "tests/unit/test_replay.py",
     "replay/covering": "tests/unit/test_replay.py",
+    "replay/reading": "tests/unit/test_replay.py",
     "replay/run": "tests/unit/test_replay.py",
     "replay/summary": "tests/unit/test_replay.py",
     "rules/schema": BY_TABLE,
     "sources/base": "tests/unit/sources/test_file_tail.py",
     "sources/inotify": "tests/unit/sources/test_file_tail.py",
-    "sources/log_file": "tests/unit/sources/test_file_tail.py and tests/fault/test_rotation.py",
+    "sources/journal_entry": "tests/unit/sources/test_journal.py asks the real journalctl",
+    "sources/sockets": "tests/unit/sources/test_datagram.py and test_syslog_tcp.py",
 }
 MOST_LINES = 400
 #: files that are longer, and why that is bearable

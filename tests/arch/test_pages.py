@@ -5,7 +5,7 @@ import re
 import msgspec
 import pytest
 
-from excise.config.parse import LATER_INPUTS
+from excise.config.inputs import SOURCE_KEYS
 from excise.config.values import Backend
 from excise.decide.book import STRIKE_MEMORY_S
 from excise.decide.collateral import EXPLAINED, LEAST_HONEST
@@ -119,8 +119,7 @@ def test_the_first_page_names_what_this_version_reads_and_what_not(checkout):
     }
 
     assert {AUTO, *FORMATS} | {"record"} == set(re.findall(r"`([^`]+)`", "".join(rows["formats"])))
-    assert set(LATER_INPUTS) == set(re.findall(r"`([^`]+)`", rows["inputs"][1]))
-    assert {"file", "stdin"} == set(re.findall(r"`([^`]+)`", rows["inputs"][0]))
+    assert set(SOURCE_KEYS) == set(re.findall(r"`([^`]+)`", rows["inputs"][0]))
     assert {b.value for b in Backend} == set(re.findall(r"`([^`]+)`", "".join(rows["backends"])))
     assert ["others"] == [rows["backends"][1]]
 

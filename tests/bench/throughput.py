@@ -31,7 +31,7 @@ from excise.model.decision import Posture
 from excise.model.record import Record
 from excise.model.step import Observed
 from excise.replay import Accounting
-from excise.replay.run import read_lines
+from excise.replay.reading import read_lines
 from excise.rulecheck import load_rules
 
 LINES = 200_000

@@ -82,7 +82,7 @@ class Reader:
         self.tail = self._start()
 
     def _start(self):
-        tail = FileTail(self.path, from_start=True, clock=self.clock, use_inotify=False)
+        tail = FileTail(self.path, from_start=True, clock=self.clock)
         if self.cursor:
             tail.seek(self.cursor)
         return tail
@@ -176,7 +176,7 @@ def test_every_line_arrives_once_when_the_log_is_emptied_in_place(tmp_path, seed
 def test_lines_emptied_away_unread_without_a_copy_count_as_a_break(tmp_path):
     path = tmp_path / "access.log"
     path.write_bytes(b"x" * 99 + b"\n" + (b"y" * 99 + b"\n") * 5000)
-    tail = FileTail(path, from_start=True, max_bytes=MAX_LINE_BYTES + 1, use_inotify=False)
+    tail = FileTail(path, from_start=True, max_bytes=MAX_LINE_BYTES + 1)
     first = tail.poll()
     path.write_bytes(b"new\n")
     second = tail.poll()

@@ -10,10 +10,13 @@ from excise.config import (
     Backend,
     Config,
     InputConfig,
+    JournalConfig,
     LogConfig,
     LogFormat,
     LogLevel,
     NftConfig,
+    SocketConfig,
+    Wire,
     load,
     read_config,
     rule_directories,
@@ -25,6 +28,7 @@ from excise.model.decision import Posture, Tier
 from excise.model.portguard import PortGuard
 from excise.model.settings import Capacity, Governor, Policy, Settings
 
+SOURCES = "file, stdin, journal, syslog, datagram, http"
 CHECKOUT = Path(__file__).parents[2]
 
 
@@ -110,6 +114,60 @@ guard: {ports: [8000, 8000, 8001], allow: [192.0.2.0/24, "2001:db8::/32"]}
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "name", "expected"),
+    [
+        ("{file: /var/log/*.log}", "/var/log/*.log", InputConfig(Path("/var/log/*.log"))),
+        (
+            "{journal: {units: [caddy, a.scope], identifiers: [b], matches: [_PID=1]}}",
+            "journal:caddy.service,a.scope,b,_PID=1",
+            InputConfig(journal=JournalConfig(("caddy.service", "a.scope"), ("b",), ("_PID=1",))),
+        ),
+        (
+            "{datagram: /run/a.sock, format: record}",
+            "datagram:/run/a.sock",
+            InputConfig(format="record", socket=SocketConfig(Wire.UNIX, path=Path("/run/a.sock"))),
+        ),
+        (
+            "{syslog: {unix: /run/a.sock, mode: '0666', group: adm}}",
+            "syslog:/run/a.sock",
+            InputConfig(
+                socket=SocketConfig(
+                    Wire.UNIX, syslog=True, path=Path("/run/a.sock"), mode=0o666, group="adm"
+                )
+            ),
+        ),
+        (
+            "{syslog: {udp: '[::1]:5514'}}",
+            "syslog:udp:[::1]:5514",
+            InputConfig(socket=SocketConfig(Wire.UDP, syslog=True, address=("::1", 5514))),
+        ),
+        (
+            "{syslog: {tcp: '192.0.2.1:5514', allow: [198.51.100.0/24]}}",
+            "syslog:tcp:192.0.2.1:5514",
+            InputConfig(
+                socket=SocketConfig(
+                    Wire.TCP, syslog=True, address=("192.0.2.1", 5514), allow=("198.51.100.0/24",)
+                )
+            ),
+        ),
+        ("{http: true}", "http", InputConfig(format="record", http=True)),
+        ("{http: true, format: nginx}", "http", InputConfig(format="nginx", http=True)),
+        (
+            "{stdin: true, quiet_after: 90s, ports: [8443]}",
+            "stdin",
+            InputConfig(quiet_after_s=90.0, ports=(8443,)),
+        ),
+        ("{stdin: true, quiet_after: never}", "stdin", InputConfig(quiet_after_s=None)),
+    ],
+)
+def test_every_kind_of_input_can_be_named(read, text, name, expected):
+    config, errors = read(f"inputs: [{text}]")
+
+    assert ([], (expected,)) == (errors, config.inputs)
+    assert name == config.inputs[0].name
+
+
 def test_what_iptables_can_keep_is_fine_with_ipset(read):
     text = "enforcer: ipset\ntiers: {a: {egress: 1 GiB/s, ingress: 2 KiB/s, new_connections: 1/h}}"
     config, errors = read(text)
@@ -158,17 +216,44 @@ def test_the_engine_is_told_what_the_file_says(read):
             "2:30: new_connections of 600060/min cannot be kept by iptables",
         ),
         ("inputs: [/var/log/x]", "1:10: inputs must be mappings"),
-        ("inputs: [{format: auto}]", "1:10: inputs takes exactly one of file and stdin"),
-        ("inputs: [{file: /a, stdin: true}]", "1:10: inputs takes exactly one of file and stdin"),
-        ("inputs: [{journal: x}]", "1:11: input journal: is not supported in this version"),
-        ("inputs: [{syslog: x}]", "1:11: input syslog: is not supported in this version"),
-        ("inputs: [{datagram: x}]", "1:11: input datagram: is not supported in this version"),
-        ("inputs: [{http: x}]", "1:11: input http: is not supported in this version"),
+        (
+            "inputs: [{format: auto}]",
+            f"1:10: inputs takes exactly one of {SOURCES}",
+        ),
+        (
+            "inputs: [{file: /a, stdin: true}]",
+            f"1:10: inputs takes exactly one of {SOURCES}",
+        ),
+        ("inputs: [{journal: x}]", "1:20: journal must be a mapping, found 'x'"),
+        ("inputs: [{journal: {}}]", "1:20: journal must say whose entries are read"),
+        ("inputs: [{journal: {unit: a}}]", "1:21: unknown key 'unit' (did you mean 'units'?)"),
+        ("inputs: [{journal: {matches: [a]}}]", "1:31: matches must be FIELD=value, found 'a'"),
+        ("inputs: [{syslog: x}]", "1:19: syslog must be an absolute path, found 'x'"),
+        ("inputs: [{syslog: {}}]", "1:19: syslog takes exactly one of unix, udp and tcp"),
+        ("inputs: [{syslog: {udp: '514'}}]", "udp must be an address and a port, found '514'"),
+        ("inputs: [{syslog: {udp: '127.0.0.1:0'}}]", "1:25: udp must end in a port, found '0'"),
+        ("inputs: [{syslog: {tcp: '0.0.0.0:514'}}]", "1:19: syslog listens beyond this host"),
+        (
+            "inputs: [{syslog: {unix: /a, allow: [192.0.2.1]}}]",
+            "1:19: syslog allow has no meaning for unix",
+        ),
+        (
+            "inputs: [{syslog: {udp: '127.0.0.1:514', mode: '0660'}}]",
+            "1:19: syslog mode has no meaning for udp",
+        ),
+        ("inputs: [{datagram: x}]", "1:21: datagram must be an absolute path, found 'x'"),
+        ("inputs: [{datagram: {mode: '0666'}}]", "1:21: key 'unix' is missing"),
+        ("inputs: [{datagram: {unix: /a, mode: 660}}]", "mode must be an octal mode in quotes"),
+        ("inputs: [{datagram: /" + "a" * 107 + "}]", "datagram is too long for a socket"),
+        ("inputs: [{datagram: /a, from_start: true}]", "from_start has no meaning for datagram"),
+        ("inputs: [{http: x}]", "1:17: http takes no value but true"),
+        ("inputs: [{file: /a, quiet_after: 5}]", "quiet_after must be a duration or never"),
+        ("inputs: [{datagram: /a}, {datagram: {unix: /a}}]", "inputs names datagram:/a twice"),
         ("inputs: [{file: /a, format: jsonl}]", "1:29: unknown value of format: 'jsonl'"),
         ("inputs: [{file: /a, from_start: 1}]", "1:33: from_start must be true or false, found 1"),
         ("inputs: [{stdin: 5}]", "1:18: stdin takes no value but true"),
         ("inputs: [{stdin: true, from_start: true}]", "from_start has no meaning for stdin"),
-        ("inputs: [{stdin: true}, {stdin: }]", "1:9: inputs may name standard input only once"),
+        ("inputs: [{stdin: true}, {stdin: }]", "1:9: inputs names standard input twice"),
         ("inputs: [{file: /a}, {file: /a}]", "1:9: inputs names /a twice"),
         ("inputs: [{file: /a}, {file: /a, format: record}]", "1:9: inputs names /a twice"),
         ("tiers: {}", "1:8: tiers must be a mapping of at least one tier"),

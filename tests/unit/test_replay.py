@@ -17,7 +17,7 @@ from excise.model.record import Decoded, Record, Reject
 from excise.model.step import Alarm, Finding
 from excise.replay import Accounting, replay
 from excise.replay.accounting import client_name
-from excise.replay.run import read_lines
+from excise.replay.reading import read_lines
 from excise.replay.summary import Share
 
 RULE = "volume.output-burst"

@@ -60,7 +60,8 @@ def test_net_admin_is_the_only_capability():
         ("ExecReload", "/bin/kill -HUP $MAINPID"),
         ("ExecStartPre", "/usr/bin/excise check"),
         ("ExecStart", "/usr/bin/excise run"),
-        ("SupplementaryGroups", "adm"),
+        ("SupplementaryGroups", "adm systemd-journal"),
+        ("SystemCallFilter", "@chown"),
         ("StateDirectory", "excise"),
         ("RuntimeDirectory", "excise"),
     ],
@@ -74,6 +75,14 @@ def test_every_group_of_settings_says_why():
     service = [g for g in groups if "=" in g and not g.startswith(("[Unit]", "[Install]"))]
 
     assert [] == [g for g in service if not g.removeprefix("[Service]\n").startswith("#")]
+
+
+def test_the_kernel_knows_the_settings_that_are_shipped():
+    lines = (SYSTEMD / "excise.sysctl").read_text().splitlines()
+    keys = [line.partition("=")[0].strip() for line in lines if not line.startswith("#")]
+
+    assert ["net.unix.max_dgram_qlen"] == keys
+    assert Path("/proc/sys", *keys[0].split(".")).exists()
 
 
 def test_the_user_can_be_made():

@@ -66,6 +66,9 @@ def _inputs(inputs: list[InputView]) -> list[Metric]:
         for i in inputs
         for reason, n in sorted(i.rejects.items())
     )
+    losses = tuple(
+        ({"input": i.name, "kind": kind}, n) for i in inputs for kind, n in sorted(i.losses.items())
+    )
     heard = {i.name: i.last_line_ts for i in inputs if i.last_line_ts is not None}
     return [
         by_label("excise_input_lines_total", "Lines read.", "input",
@@ -77,7 +80,12 @@ def _inputs(inputs: list[InputView]) -> list[Metric]:
                  {i.name: i.unknown_fields for i in inputs}),
         by_label("excise_input_lag_bytes", "Bytes written but not yet read.", "input",
                  {i.name: i.lag_bytes for i in inputs}),
-        by_label("excise_input_problem", "1 while the input cannot be read.", "input",
+        by_label("excise_input_lag_seconds", "Age of the newest line read, while there are newer.",
+                 "input", {i.name: i.lag_s for i in inputs}),
+        Metric("excise_input_losses_total", "What never arrived, by kind.", losses),
+        by_label("excise_input_last_heard_seconds", "Unix time when a line last came.", "input",
+                 {i.name: i.last_heard_ts for i in inputs if i.last_heard_ts is not None}),
+        by_label("excise_input_problem", "1 while the input is blind or silent.", "input",
                  {i.name: bool(i.problem) for i in inputs}),
         by_label("excise_input_last_line_seconds", "Unix time of the newest line.", "input",
                  heard),

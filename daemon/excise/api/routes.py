@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from http import HTTPStatus
 
 from aiohttp import web
@@ -27,12 +28,23 @@ from excise.api.route import (
 from excise.api.wire import ReadyView
 from excise.model.view import PushView
 
+#: pushes that are read and worked on at once, and how long a body may take to come
+MOST_PUSHES = 4
+PUSH_S = 30.0
+PUSHES = web.AppKey("pushes", asyncio.Semaphore)
+
 _NONE, _READ, _WRITE = Right.NONE, Right.READ, Right.WRITE
 
 
 async def _push(request: web.Request) -> web.Response:
-    lines = await read_body(request, NDJSON_TYPES, RECORDS_MOST_BYTES)
-    return to_json(await request.app[CONTROL].push(lines))
+    # Bodies are large: those beyond a few are not even read, so their senders wait.
+    async with request.app[PUSHES]:
+        try:
+            async with asyncio.timeout(PUSH_S):
+                lines = await read_body(request, NDJSON_TYPES, RECORDS_MOST_BYTES)
+        except TimeoutError:
+            raise web.HTTPRequestTimeout(text=f"the body took more than {PUSH_S:g} s") from None
+        return to_json(await request.app[CONTROL].push(lines))
 
 
 async def _events(request: web.Request) -> web.StreamResponse:

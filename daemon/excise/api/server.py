@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator, Mapping
@@ -16,7 +17,7 @@ from excise.api.events import PACE, STREAMS, Pace, end_streams
 from excise.api.listen import bind_unix, close_unix, load_token, require_loopback
 from excise.api.problem import problems, shape_unexpected
 from excise.api.route import ACCESS, CONTROL, RECORDS_MOST_BYTES, guarded
-from excise.api.routes import ROUTES
+from excise.api.routes import MOST_PUSHES, PUSHES, ROUTES
 from excise.errors import ConfigError
 
 #: how long a request in flight may take when the daemon stops
@@ -36,6 +37,7 @@ def build_app(control: Control, access: Access, pace: Pace = Pace()) -> web.Appl
     """Return the application: every route of the table, and `/openapi.json` made from it."""
     app = web.Application(middlewares=[problems, gate(access)], client_max_size=RECORDS_MOST_BYTES)
     app[CONTROL], app[ACCESS], app[PACE], app[STREAMS] = control, access, pace, set()
+    app[PUSHES] = asyncio.Semaphore(MOST_PUSHES)
     for row in ROUTES:
         app.router.add_route(row.method, row.path, guarded(row))
     app.on_response_prepare.append(shape_unexpected)

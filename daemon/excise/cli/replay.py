@@ -27,7 +27,10 @@ if TYPE_CHECKING:
 SHOW_PROGRESS_BYTES = 64 << 20
 
 Inputs = Annotated[
-    list[str], typer.Argument(metavar="INPUT...", help="Logs in order; .gz is read, - is stdin.")
+    list[str],
+    typer.Argument(
+        metavar="INPUT...", help="Logs, .gz and .zst too, directories of logs, or - for stdin."
+    ),
 ]
 Format = Annotated[str, typer.Option("--format", metavar="F", help="Log format, or auto.")]
 RuleDirs = Annotated[
@@ -129,8 +132,10 @@ def _sink(out: str) -> Iterator[Callable[[bytes], object]]:
 @contextmanager
 def _progress(inputs: Sequence[str]) -> Iterator[Callable[[int], object] | None]:
     """Show a bar on a terminal while long plain files are read."""
+    from excise.unpack import is_packed
+
     total = sum(Path(name).stat().st_size for name in inputs if Path(name).is_file())
-    plain = all(name != "-" and not name.endswith(".gz") for name in inputs)
+    plain = all(Path(name).is_file() and not is_packed(name) for name in inputs)
     if not sys.stderr.isatty() or total < SHOW_PROGRESS_BYTES or not plain:
         yield None
         return

@@ -10,6 +10,7 @@ from excise.api.wire import StatusView
 from excise.cli.client import decode
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
 from excise.cli.text import count, json_text, moment, number, paint, printable, size
+from excise.model.duration import format_duration
 from excise.model.view import AuditView, CountView, EnforcerView, EngineStatus, InputView
 
 
@@ -114,12 +115,17 @@ def _counts(count_view: CountView) -> str:
 def _input(view: InputView) -> str:
     rejects = sum(view.rejects.values())
     reasons = ", ".join(f"{reason} {number(n)}" for reason, n in sorted(view.rejects.items()))
+    lost = ", ".join(f"{kind} {number(n)}" for kind, n in sorted(view.losses.items()))
+    late = f" and {format_duration(view.lag_s)}" if view.lag_s >= 1 else ""
     return (
         f"{printable(view.name)} ({view.format}): {view.state}, "
-        f"{count(view.lag_bytes, 'byte')} behind, {count(view.records, 'record')}, "
+        f"{count(view.lag_bytes, 'byte')}{late} behind, {count(view.records, 'record')}, "
         f"{count(rejects, 'reject')}"
         + (f" ({printable(reasons)})" if reasons else "")
+        + (f", {paint('lost', 'red')} {printable(lost)}" if lost else "")
         + f", last line {moment(view.last_line_ts)}"
+        + (f", heard {moment(view.last_heard_ts)}" if view.last_heard_ts else "")
+        + (f", {printable(view.note)}" if view.note else "")
         + _problem(view.problem)
     )
 

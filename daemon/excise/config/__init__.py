@@ -8,10 +8,13 @@ from excise.config.values import (
     Backend,
     Config,
     InputConfig,
+    JournalConfig,
     LogConfig,
     LogFormat,
     LogLevel,
     NftConfig,
+    SocketConfig,
+    Wire,
 )
 
 __all__ = [
@@ -20,10 +23,13 @@ __all__ = [
     "Backend",
     "Config",
     "InputConfig",
+    "JournalConfig",
     "LogConfig",
     "LogFormat",
     "LogLevel",
     "NftConfig",
+    "SocketConfig",
+    "Wire",
     "load",
     "parse_config",
     "read_config",

@@ -12,17 +12,16 @@ from typing import TypeVar
 
 import msgspec
 
+from excise.config.inputs import absolute_path, inputs, port_list
 from excise.config.values import (
     ApiConfig,
     Backend,
     Config,
-    InputConfig,
     LogConfig,
     LogFormat,
     LogLevel,
     NftConfig,
 )
-from excise.decode.registry import AUTO, FORMATS
 from excise.errors import ConfigError, InvalidError
 from excise.model.decision import Posture, Tier
 from excise.model.document import Document, Fields, Node, each, in_order
@@ -36,7 +35,6 @@ from excise.model.scalars import (
     integer,
     network,
     number,
-    one_of,
     per_minute,
     text,
 )
@@ -62,9 +60,6 @@ KEYS = (
     "nft",
     "guard",
 )
-INPUT_KEYS = ("file", "stdin", "format", "from_start")
-#: named in the format of the file, read by no source of this version
-LATER_INPUTS = ("journal", "syslog", "datagram", "http")
 TIER_KEYS = ("egress", "ingress", "new_connections")
 API_KEYS = ("socket", "listen")
 LOG_KEYS = ("file", "level", "format")
@@ -113,18 +108,18 @@ def parse_config(document: Document, path: Path | None = None) -> tuple[Config, 
 
 def _config(fields: Fields, path: Path | None) -> Config:
     blank = Config()
-    ports = fields.get("ports", _ports, blank.ports)
+    ports = fields.get("ports", port_list, blank.ports)
     backend = fields.get("enforcer", choice(Backend), blank.enforcer)
     return Config(
         posture=fields.get("posture", choice(Posture), blank.posture),
-        inputs=fields.get("inputs", _inputs, blank.inputs),
+        inputs=fields.get("inputs", inputs, blank.inputs),
         trusted_proxies=fields.get("trusted_proxies", each(network), ()),
         never_block=fields.get("never_block", each(network), ()),
-        rules=fields.get("rules", each(_path), blank.rules),
+        rules=fields.get("rules", each(absolute_path), blank.rules),
         ports=ports,
         enforcer=backend,
         tiers=fields.get("tiers", partial(_tiers, backend), blank.tiers),
-        state=fields.get("state", _path, blank.state),
+        state=fields.get("state", absolute_path, blank.state),
         api=fields.get("api", _api, blank.api),
         policy=fields.get("policy", _policy, blank.policy),
         governor=fields.get("governor", _struct(Governor), blank.governor),
@@ -138,59 +133,8 @@ def _config(fields: Fields, path: Path | None) -> Config:
     )
 
 
-def _inputs(node: Node) -> tuple[InputConfig, ...]:
-    inputs = each(_input)(node)
-    if sum(item.file is None for item in inputs) > 1:
-        raise node.error("may name standard input only once")
-    files = [item.file for item in inputs if item.file]
-    for file in files:
-        if files.count(file) > 1:
-            raise node.error(f"names {file} twice")
-    return inputs
-
-
-def _input(node: Node) -> InputConfig:
-    if not isinstance(node.value, dict):
-        raise node.error("must be mappings", "like {file: /var/log/x.log}")
-    for key in LATER_INPUTS:
-        if key in node.value:
-            mark = node.child(key, None).key_mark
-            raise InvalidError(f"input {key}: is not supported in this version", mark, "use file:")
-    fields = Fields(node, INPUT_KEYS)
-    if ("file" in fields) == ("stdin" in fields):
-        raise node.error("takes exactly one of file and stdin", "like {file: /var/log/x.log}")
-    if "stdin" in fields:
-        fields.get("stdin", _present, None)
-        if "from_start" in fields:
-            raise node.error("from_start has no meaning for stdin")
-    return InputConfig(
-        file=fields.get("file", _path, None),
-        format=fields.get("format", one_of((AUTO, *FORMATS)), AUTO),
-        from_start=fields.get("from_start", boolean, False),
-    )
-
-
-def _present(node: Node) -> None:
-    if node.value is not None and node.value is not True:
-        raise node.error("takes no value but true")
-
-
-def _path(node: Node) -> Path:
-    path = Path(text(node))
-    if not path.is_absolute():
-        raise node.error(f"must be an absolute path, found {str(path)!r}")
-    return path
-
-
 def _optional_path(node: Node) -> Path | None:
-    return None if node.value is None else _path(node)
-
-
-def _ports(node: Node) -> tuple[int, ...]:
-    ports = each(between(1, 65_535, integer))(node)
-    if node.value == []:
-        raise node.error("must name at least one port")
-    return tuple(dict.fromkeys(ports))
+    return None if node.value is None else absolute_path(node)
 
 
 def _tiers(backend: Backend, node: Node) -> tuple[Tier, ...]:
@@ -250,7 +194,7 @@ def _milder(a: Tier, b: Tier) -> bool:
 def _api(node: Node) -> ApiConfig:
     fields = Fields(node, API_KEYS)
     return ApiConfig(
-        socket=fields.get("socket", _path, ApiConfig().socket),
+        socket=fields.get("socket", absolute_path, ApiConfig().socket),
         listen=fields.get("listen", _listen, None),
     )
 

@@ -13,6 +13,10 @@ from excise.model.settings import DEFAULT_TIERS, Capacity, Governor, Policy, Roo
 DEFAULT_PATH = Path("/etc/excise/excise.yaml")
 LOCAL_RULES = Path("/etc/excise/rules.d")
 SHIPPED_RULES = Path("/usr/share/excise/rules")
+LOOPBACK = ("127.0.0.0/8", "::1/128")
+QUIET_AFTER_S = 300.0
+#: name of the input that pushed records belong to
+HTTP = "http"
 
 
 class Backend(StrEnum):
@@ -40,13 +44,87 @@ class LogFormat(StrEnum):
     CONSOLE = "console"
 
 
+class Wire(StrEnum):
+    """How lines come to a socket."""
+
+    UNIX = "unix"
+    UDP = "udp"
+    TCP = "tcp"
+
+
+@dataclass(frozen=True, slots=True)
+class SocketConfig:
+    """A socket that others write lines to; `syslog`: with a syslog header around each.
+
+    `path` is that of a unix datagram socket, with the `mode` and `group` it gets; `address` is
+    (host, port) of the others, whose peers must be within `allow`.
+    """
+
+    wire: Wire
+    syslog: bool = False
+    path: Path = Path()
+    address: tuple[str, int] = ("", 0)
+    allow: tuple[str, ...] = LOOPBACK
+    mode: int = 0o660
+    group: str | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in status and store."""
+        kind = "syslog" if self.syslog else "datagram"
+        if self.wire is Wire.UNIX:
+            return f"{kind}:{self.path}"
+        host, port = self.address
+        return f"{kind}:{self.wire}:" + (f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
+
+
+@dataclass(frozen=True, slots=True)
+class JournalConfig:
+    """Which entries of systemd's journal are read: any of the values of each kind, all kinds."""
+
+    units: tuple[str, ...] = ()
+    identifiers: tuple[str, ...] = ()
+    matches: tuple[str, ...] = ()
+    directory: Path | None = None
+
+    @property
+    def name(self) -> str:
+        """What it is called in status and store."""
+        where = (str(self.directory),) if self.directory else ()
+        return "journal:" + ",".join((*where, *self.units, *self.identifiers, *self.matches))
+
+
 @dataclass(frozen=True, slots=True)
 class InputConfig:
-    """One input: a file that is followed, or standard input where `file` is None."""
+    """One input: the first of `file`, `journal`, `socket` and `http` that is set, else stdin.
 
-    file: Path | None
+    `quiet_after_s`: silent for so long, while the service's ports are busy, it is blind; None:
+    never. `ports` are those ports, where they are not those of the service.
+    """
+
+    file: Path | None = None
     format: str = "auto"
     from_start: bool = False
+    journal: JournalConfig | None = None
+    socket: SocketConfig | None = None
+    http: bool = False
+    quiet_after_s: float | None = QUIET_AFTER_S
+    ports: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """What it is called in status and store."""
+        if self.file is not None:
+            return str(self.file)
+        source = self.journal or self.socket
+        if source is not None:
+            return source.name
+        return HTTP if self.http else "stdin"
+
+    @property
+    def pattern(self) -> bool:
+        """Whether `file` is a pattern that any number of files may fit."""
+        return self.file is not None and any(sign in str(self.file) for sign in "*?[")
 
 
 @dataclass(frozen=True, slots=True)

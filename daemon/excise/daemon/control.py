@@ -14,9 +14,12 @@ from excise.api.tally import Tally
 from excise.config import Config
 from excise.daemon.converge import Converger
 from excise.daemon.core import Core
-from excise.daemon.inputs import InputLoop, Rejects
+from excise.daemon.gather import Gather
+from excise.daemon.inputs import InputLoop
 from excise.daemon.meter import Meter
+from excise.daemon.pushed import Pushed
 from excise.daemon.reload import Loaded, in_force, load_all, refused
+from excise.daemon.silence import Silence
 from excise.decode.base import Decoder
 from excise.engine import Engine
 from excise.errors import EnforceError, RefusedError
@@ -27,9 +30,6 @@ from excise.model.view import DroppedView, EnforcerView, InputView, PushView, Re
 from excise.sources.base import State
 from excise.supervise import Progress
 
-#: the format of pushed records
-RECORD = "record"
-
 
 @dataclass(slots=True)
 class Daemon:
@@ -37,7 +37,9 @@ class Daemon:
 
     core: Core
     loops: Sequence[InputLoop]
-    pushed: Decoder
+    gathers: Sequence[Gather]
+    pushed: Pushed
+    silence: Silence
     decoder: Callable[[str, Config], Decoder]
     progress: Progress
     kernel: Executor
@@ -63,7 +65,8 @@ class Daemon:
 
     def caught_up(self) -> bool:
         """Whether every input has been read to its end once, or cannot be read."""
-        return all(loop.caught_up.is_set() for loop in self.loops)
+        looked = all(gather.looked for gather in self.gathers)
+        return looked and all(loop.caught_up.is_set() for loop in self.loops)
 
     async def submit(self, *inputs: Input) -> list[Effect]:
         """Run operator inputs; return when stored and in the kernel."""
@@ -85,15 +88,12 @@ class Daemon:
 
     async def push(self, lines: bytes) -> PushView:
         """Take records as NDJSON, as if they had been logged."""
-        decoded = self.pushed.decode(lines.splitlines())
-        await self.core.push(decoded.records)
-        rejects = Rejects()
-        rejects.count(decoded.rejects)
-        return PushView(accepted=len(decoded.records), rejects=dict(rejects.by_reason))
+        return await self.pushed.take(lines)
 
     def inputs(self) -> list[InputView]:
         """Every input and how it stands."""
-        return [loop.view() for loop in self.loops]
+        patterns = [view for gather in self.gathers if (view := gather.view())]
+        return [*(loop.view() for loop in self.loops), *patterns, *self.pushed.views()]
 
     def enforcer(self) -> EnforcerView:
         """The kernel side and how it stands."""
@@ -107,6 +107,8 @@ class Daemon:
         """Reasons why the daemon does not do its job now; empty when it does."""
         blind = [view for view in self.inputs() if view.state == State.BLIND]
         reasons = [f"input {view.name} is blind: {view.problem}" for view in blind]
+        silent = self.silence.silent()
+        reasons += [f"input {one.name} is silent: {one.silent}" for one in silent]
         kernel = self.enforcer()
         if kernel.problem:
             reasons.append(f"enforcer {kernel.backend}: {kernel.problem}")
@@ -154,7 +156,7 @@ class Daemon:
         if config.trusted_proxies != before.trusted_proxies:
             for loop in self.loops:
                 loop.decoder = self.decoder(loop.format, config)
-            self.pushed = self.decoder(RECORD, config)
+            self.pushed.decoder = self.decoder(self.pushed.format, config)
         if changed:
             # A kernel that fails now is tried again and shows in the status: no matter of reload.
             with suppress(EnforceError):

@@ -26,7 +26,7 @@ from excise.model.record import Record
 from excise.model.step import Alarm, Allow, Disallow, Effect, Input, Observed, SetPosture, Tick
 from excise.rules.schema import Rulebook
 from excise.store.snapshot import Snapshot
-from excise.store.store import PostureChoice
+from excise.store.store import FORGOTTEN, PostureChoice
 
 #: records in one step, and the time that a step should take: between steps the API is served
 LEAST_RECORDS, MOST_RECORDS = 64, 4_096
@@ -85,6 +85,11 @@ class Core:
                 await self._observe(records, effects)
             finally:
                 self.ledger.put(Entry(effects), self.engine.clock)
+
+    def forget(self, name: str) -> None:
+        """Forget the place of an input that is gone for good."""
+        if self.processed.pop(name, None) is not None:
+            self.ledger.put(Entry((), {name: FORGOTTEN}), self.engine.clock)
 
     async def operate(self, *inputs: Input) -> list[Effect]:
         """Take operator inputs; return when stored and acknowledged by the kernel.

@@ -10,18 +10,18 @@ from functools import partial
 from pathlib import Path
 
 from excise.api.tally import Tally
-from excise.config import Config, InputConfig
+from excise.config import Config
+from excise.daemon.assemble import Assembly
 from excise.daemon.clock import Clock, EngineTime
-from excise.daemon.control import RECORD, Daemon
+from excise.daemon.control import Daemon
 from excise.daemon.converge import Converger, Wish
 from excise.daemon.core import Core
 from excise.daemon.culprits import Culprits
-from excise.daemon.inputs import InputLoop, decode_cursor
 from excise.daemon.kernel import make_enforcer, take_hold
 from excise.daemon.ledger import Ledger
 from excise.daemon.meter import Meter
 from excise.daemon.pending import Entry
-from excise.daemon.readers import make_decoder, open_source, rereaders
+from excise.daemon.readers import make_decoder, make_inotify, rereaders
 from excise.daemon.reconcile import Reconciler
 from excise.daemon.reload import Loaded
 from excise.daemon.restore import Restored, restore
@@ -29,10 +29,11 @@ from excise.daemon.roll import Roll
 from excise.daemon.statedir import StateDirectory
 from excise.daemon.stream import EventStream
 from excise.daemon.watch import Protector, Snapshots
-from excise.errors import EnforceError, SourceError, StoreError
+from excise.errors import EnforceError, StoreError
 from excise.host import Findings, discover
 from excise.log import Log
 from excise.model.decision import Posture
+from excise.sources.inotify import Inotify
 from excise.store.snapshot import Snapshot, read_snapshot
 from excise.store.store import Store, Stored
 from excise.supervise import Progress
@@ -55,6 +56,7 @@ class House:
     state: StateDirectory
     disk: ThreadPoolExecutor
     kernel: ThreadPoolExecutor
+    inotify: Inotify | None
 
     @property
     def core(self) -> Core:
@@ -102,6 +104,8 @@ class House:
         self.converger.close(keep=True)
         for loop in self.daemon.loops:
             loop.source.close()
+        if self.inotify is not None:
+            self.inotify.close()
 
 
 def build(
@@ -117,7 +121,7 @@ def build(
     config, key = loaded.config, state.load_account_key()
     stored = store.load()
     snapshot, damage = _snapshot(state)
-    readers = rereaders(config, key)
+    readers = rereaders(config, key, stored.cursors)
     restored = restore(config.settings(), loaded.rulebook, stored, snapshot, readers)
 
     disk, kernel = ThreadPoolExecutor(1, "disk"), ThreadPoolExecutor(1, "kernel")
@@ -131,12 +135,16 @@ def build(
         disk=disk,
         kernel=kernel,
     )
-    loops = [_loop(core, item, stored, key) for item in config.inputs]
+    inotify = make_inotify()
+    inputs = Assembly(core, stored.cursors, key, inotify)
+    inputs.open()
     progress = Progress(clock.monotonic, STUCK_S)
     daemon = Daemon(
         core=core,
-        loops=loops,
-        pushed=make_decoder(RECORD, config, key),
+        loops=inputs.loops,
+        gathers=inputs.gathers,
+        pushed=inputs.pushed(),
+        silence=inputs.silence(),
         decoder=lambda name, now: make_decoder(name, now, key),
         progress=progress,
         kernel=kernel,
@@ -148,7 +156,7 @@ def build(
     snapshots = Snapshots(core, state.snapshot, disk)
     for text in (*damage, *restored.notes):
         core.alarm("restored-less", text)
-    return House(daemon, protector, snapshots, progress, log, state, disk, kernel)
+    return House(daemon, protector, snapshots, progress, log, state, disk, kernel, inotify)
 
 
 def _core(
@@ -201,17 +209,6 @@ def make_meter(core: Core, kernel: Executor) -> Meter:
         wall=core.time.clock.wall,
         log=core.log,
     )
-
-
-def _loop(core: Core, item: InputConfig, stored: Stored, key: bytes) -> InputLoop:
-    source = open_source(item)
-    cursor = stored.cursors.get(source.name)
-    if cursor is not None:
-        try:
-            source.seek(decode_cursor(cursor))
-        except SourceError as error:
-            core.alarm("input-broken", f"{source.name}: {error}")
-    return InputLoop(source, make_decoder(item.format, core.config, key), item.format, core)
 
 
 def _discover(core: Core) -> Findings:

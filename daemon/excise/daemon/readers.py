@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 
-from excise.config import Config, InputConfig
+from excise.config import Config, InputConfig, Wire
 from excise.daemon.formats import decoder_for
+from excise.daemon.gather import stored_names
+from excise.daemon.reread import reread_file, reread_journal
 from excise.daemon.restore import Reader
 from excise.decode.base import DecodeContext, Decoder
 from excise.decode.trust import parse_networks
 from excise.sources.base import Source
+from excise.sources.datagram import Datagram
 from excise.sources.file_tail import FileTail
+from excise.sources.inotify import Inotify
+from excise.sources.journal import Journal
 from excise.sources.stdin import Stdin
+from excise.sources.syslog_tcp import SyslogTcp
 
 
-def open_source(item: InputConfig) -> Source:
-    """Return the source of a configured input; opening what it names is left to `poll`."""
-    if item.file is None:
-        return Stdin()
-    return FileTail(item.file, from_start=item.from_start)
+def open_source(item: InputConfig, inotify: Inotify | None = None) -> Source:
+    """Return the source of a configured input, but for patterns and pushed records.
+
+    Sockets and the journal are opened at once, and raise SourceError; files are left to `poll`.
+    """
+    if item.file is not None:
+        return FileTail(item.file, from_start=item.from_start, inotify=inotify)
+    if item.journal is not None:
+        return Journal(item.journal, from_start=item.from_start)
+    if item.socket is not None:
+        return SyslogTcp(item.socket) if item.socket.wire is Wire.TCP else Datagram(item.socket)
+    return Stdin()
+
+
+def open_passing(path: Path, *, from_start: bool, inotify: Inotify | None) -> Source:
+    """Return the source of a file that fits a pattern."""
+    return FileTail(path, from_start=from_start, passing=True, inotify=inotify)
+
+
+def make_inotify() -> Inotify | None:
+    """Return the one that all files share; None where the kernel has none to give."""
+    try:
+        return Inotify()
+    except OSError:  # fs.inotify.max_user_instances: files are looked at from time to time
+        return None
 
 
 def make_decoder(name: str, config: Config, account_key: bytes) -> Decoder:
@@ -27,18 +55,24 @@ def make_decoder(name: str, config: Config, account_key: bytes) -> Decoder:
     return decoder_for(name, DecodeContext(trusted, account_key))
 
 
-def rereaders(config: Config, account_key: bytes) -> list[Reader]:
-    """Return how to read each input anew; what came through a pipe is gone."""
-    return [
-        Reader(
-            name=str(item.file),
-            # Nobody writes to the past: no waiting for a rotated file to fall quiet.
-            open_source=partial(
-                FileTail, item.file, from_start=item.from_start, linger_s=0.0, use_inotify=False
-            ),
-            make_decoder=partial(make_decoder, item.format, config, account_key),
-            from_start=item.from_start,
-        )
-        for item in config.inputs
-        if item.file is not None
-    ]
+def rereaders(config: Config, account_key: bytes, stored: Iterable[str]) -> list[Reader]:
+    """Return how to read each input anew; what came through a pipe or socket is gone.
+
+    `stored` are the names that there are cursors of.
+    """
+    readers: list[Reader] = []
+    plain = {item.name for item in config.inputs if item.file and not item.pattern}
+    for item in config.inputs:
+        decoder = partial(make_decoder, item.format, config, account_key)
+        if item.journal is not None:
+            reread = partial(reread_journal, item.journal)
+            readers.append(Reader(item.name, reread, decoder, item.from_start))
+        elif item.file is not None:
+            known = plain | {reader.name for reader in readers}
+            fitting = [path for path in stored_names(item, stored) if str(path) not in known]
+            for path in fitting if item.pattern else [item.file]:
+                # Nobody writes to the past: no waiting for a rotated file to fall quiet.
+                opened = partial(FileTail, path, from_start=item.from_start, linger_s=0.0)
+                reread_it = partial(reread_file, opened)
+                readers.append(Reader(str(path), reread_it, decoder, item.from_start))
+    return readers

@@ -8,12 +8,11 @@ makes one twice.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from excise.daemon.inputs import decode_cursor
 from excise.decode.base import Decoder
 from excise.engine import Engine
 from excise.errors import InvalidError, SourceError
@@ -21,17 +20,20 @@ from excise.model.decision import Posture
 from excise.model.settings import Settings
 from excise.model.step import Allow, Effect, Observed, SetPosture, Tick
 from excise.rules.schema import Rulebook
-from excise.sources.base import Chunk, Cursor, Source
 from excise.store.snapshot import Snapshot
 from excise.store.store import PostureChoice, Stored
 
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """How to read an input anew: a fresh source at its first place, and a decoder for it."""
+    """How to read an input anew, and a decoder for it.
+
+    `reread` yields the lines between two stored cursors, the first None: from the start. It
+    raises SourceError where they are gone.
+    """
 
     name: str
-    open_source: Callable[[], Source]
+    reread: Callable[[str | None, str], Iterator[list[bytes]]]
     make_decoder: Callable[[], Decoder]
     from_start: bool
 
@@ -90,39 +92,13 @@ def catch_up(engine: Engine, reader: Reader, begin: str | None, end: str | None)
     """
     if end is None or begin == end or (begin is None and not reader.from_start):
         return []
-    source, decoder = reader.open_source(), reader.make_decoder()
+    decoder = reader.make_decoder()
     try:
-        stop = decode_cursor(end)
-        if begin is not None:
-            source.seek(decode_cursor(begin))
-        return _feed_until(engine, source, decoder, stop)
+        for lines in reader.reread(begin, end):
+            engine.step([Observed(decoder.decode(lines).records)])
     except SourceError as error:
         return [f"{reader.name}: {error}"]
-    finally:
-        source.close()
-
-
-def _feed_until(engine: Engine, source: Source, decoder: Decoder, stop: Cursor) -> list[str]:
-    while (chunk := source.poll()) is not None:
-        if chunk.lost:
-            return [f"{source.name}: the log since the last snapshot is gone; learned less"]
-        lines, done = lines_before(chunk, stop)
-        engine.step([Observed(decoder.decode(lines).records)])
-        if done:
-            return []
-    return [f"{source.name}: the log ends before the stored place; learned less"]
-
-
-def lines_before(chunk: Chunk, stop: Cursor) -> tuple[list[bytes], bool]:
-    """Return the lines of a chunk that are before `stop`, and whether it lies within."""
-    here = chunk.cursor
-    if (here.dev, here.ino) != (stop.dev, stop.ino) or here.offset < stop.offset:
-        return chunk.lines, False
-    kept, excess = len(chunk.lines), here.offset - stop.offset
-    while kept and excess > 0:
-        kept -= 1
-        excess -= len(chunk.lines[kept]) + 1
-    return chunk.lines[:kept], True
+    return []
 
 
 def _remember(

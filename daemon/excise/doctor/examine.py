@@ -16,11 +16,11 @@ from excise.doctor.host import (
     CLOCK_SYNCHRONISED,
     check_clock,
     check_config,
-    check_input,
     check_kernel,
     check_rules,
     check_state,
 )
+from excise.doctor.inputs import check_input
 from excise.doctor.ruleset import read_ruleset
 from excise.doctor.services import Places, check_services
 from excise.doctor.sets import check_sets

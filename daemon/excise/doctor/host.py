@@ -1,4 +1,4 @@
-"""What excise needs of this host: configuration, rules, inputs, state, kernel, clock."""
+"""What excise needs of this host: configuration, rules, state, kernel, clock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from excise.config import Config, InputConfig, rule_directories
+from excise.config import Config, rule_directories
 from excise.doctor.check import Check, State
 from excise.errors import ConfigError
 from excise.rulecheck import load_rules
@@ -42,20 +42,6 @@ def check_rules(config: Config) -> Check:
     if not book.rules:
         return Check("rules", State.FAIL, "there are none", "name a directory in `rules:`")
     return Check("rules", State.OK, f"{len(book.rules)} rules are valid")
-
-
-def check_input(one: InputConfig) -> Check:
-    """Whether an input can be read by this user."""
-    if one.file is None:
-        return Check("input", State.OK, "standard input")
-    name = f"{one.file} ({one.format})"
-    if os.access(one.file, os.R_OK):
-        return Check("input", State.OK, f"{name} is readable")
-    if _exists(one.file):
-        advice = "add the daemon's user to the file's group (adm for nginx on Debian)"
-        return Check("input", State.FAIL, f"{name} is not readable", advice)
-    advice = "let the gateway log there; the daemon waits for the file"
-    return Check("input", State.WARN, f"{name} is not there", advice)
 
 
 def check_state(directory: Path) -> Check:

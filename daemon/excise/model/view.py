@@ -91,7 +91,12 @@ class EngineStatus(msgspec.Struct, frozen=True):
 
 
 class InputView(msgspec.Struct, frozen=True):
-    """One input: where it stands, how far behind, what it refused, when it last heard anything."""
+    """One input: where it stands, how far behind, what it refused, when it last heard anything.
+
+    `lag_s` is the age of the newest line read while there are newer ones; `losses` is what never
+    arrived, by kind; `last_line_ts` is the time in the newest line, `last_heard_ts` the wall
+    clock when one last came. `problem` says why it is blind or silent, `note` what else to know.
+    """
 
     name: str
     format: str
@@ -104,6 +109,10 @@ class InputView(msgspec.Struct, frozen=True):
     unknown_fields: int
     last_line_ts: float | None
     problem: str = ""
+    lag_s: float = 0.0
+    losses: dict[str, int] = {}
+    last_heard_ts: float | None = None
+    note: str = ""
 
 
 class CountView(msgspec.Struct, frozen=True):

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import os
-import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from excise.errors import SourceError
-from excise.sources.base import HEAD_BYTES, Cursor, head_hash, head_length
-
-Identity = tuple[int, int]
+from excise.rotation import rotated_names
+from excise.sources.base import HEAD_BYTES, Cursor, Identity, head_hash, head_length
+from excise.sources.packed_file import PackedFile
+from excise.unpack import is_packed
 
 
 class LogFile:
     """A regular file open for reading, whatever its name is by now."""
 
     __slots__ = ("fd", "identity")
+    grows = True
+    torn = False
 
     def __init__(self, path: Path) -> None:
         """Open it. Raises OSError, or SourceError for what is no regular file."""
@@ -29,9 +31,18 @@ class LogFile:
             self.close()
             raise SourceError(f"{path} is no regular file; use another kind of input for it")
 
+    @property
+    def written_ns(self) -> int:
+        """When it was last written to, as stat(2) says."""
+        return os.fstat(self.fd).st_mtime_ns
+
     def size(self) -> int:
         """Return the size in bytes now."""
         return os.fstat(self.fd).st_size
+
+    def ready(self, _: int) -> bool:
+        """Whether `read` is at a place: always."""
+        return True
 
     def read(self, count: int, offset: int) -> bytes:
         """Return up to `count` bytes from `offset`."""
@@ -51,6 +62,14 @@ class LogFile:
         os.close(self.fd)
 
 
+OpenLog = LogFile | PackedFile
+
+
+def open_log(path: Path) -> OpenLog:
+    """Open a log, compressed or not. Raises OSError, or SourceError for no regular file."""
+    return PackedFile(path) if is_packed(path) else LogFile(path)
+
+
 def identity_of(path: Path) -> Identity | None:
     """Return which file bears the name now, None if none does."""
     try:
@@ -61,57 +80,73 @@ def identity_of(path: Path) -> Identity | None:
 
 
 def rotated(path: Path) -> list[Path]:
-    """Return the rotated siblings of a log file that can be read as they are, oldest first.
+    """Return the rotated siblings of a log file, oldest first, see `excise.rotation`.
 
-    Both of logrotate's namings: `log.2`, `log.1` and (`dateext`) `log-20260101`, `log-20260102`.
+    They are where the file is, should the path be a link to it.
     """
-    pattern = re.compile(re.escape(path.name) + r"(?:\.([0-9]{1,6})|-([0-9]{8}[0-9.-]*))")
-    numbered: list[tuple[int, Path]] = []
-    dated: list[tuple[str, Path]] = []
-    with suppress(OSError):
-        for sibling in path.parent.iterdir():
-            if found := pattern.fullmatch(sibling.name):
-                if found[1]:
-                    numbered.append((int(found[1]), sibling))
-                else:
-                    dated.append((found[2], sibling))
-    return [p for _, p in sorted(dated)] + [p for _, p in sorted(numbered, reverse=True)]
+    real = Path(os.path.realpath(path))
+    try:
+        names = os.listdir(real.parent)
+    except OSError:
+        return []
+    return [real.with_name(name) for name in rotated_names(names, real.name)]
 
 
-def successor(path: Path, identity: Identity) -> Path:
-    """Return the file that continues a rotated one: the next younger sibling, or `path`."""
+def successor(path: Path, identity: Identity, written_ns: int) -> Path:
+    """Return the file that continues a rotated one: the next younger sibling, or `path`.
+
+    A file that is gone from among its siblings was compressed or removed: then the oldest that
+    was written to after it.
+    """
+    siblings = rotated(path)
     younger = path
-    for sibling in reversed(rotated(path)):
+    for sibling in reversed(siblings):
         if identity_of(sibling) == identity:
-            break
+            return younger
         younger = sibling
-    else:
-        return path
-    return younger
+    return oldest_since(path, siblings, written_ns)
 
 
-def locate(path: Path, cursor: Cursor, *, copies_only: bool = False) -> LogFile | None:
+def oldest_since(path: Path, siblings: Iterable[Path], written_ns: int) -> Path:
+    """Return the oldest sibling written to after a moment, `path` if none was or it is unknown."""
+    for sibling in siblings if written_ns else ():
+        with suppress(OSError):
+            if sibling.stat().st_mtime_ns > written_ns:
+                return sibling
+    return path
+
+
+def locate(path: Path, cursor: Cursor, *, copies_only: bool = False) -> OpenLog | None:
     """Open the file that holds the cursor's place, under whatever name it has now.
 
-    The same file is taken before a copy of it; only a full head tells a copy.
+    The same file is taken before a copy of it. A copy (`copytruncate`, compression, another file
+    system) is told by a full head, or by a shorter one that no other sibling shares.
     """
     names = [*reversed(rotated(path))] if copies_only else [path, *reversed(rotated(path))]
-    full_head = head_length(cursor.head) == HEAD_BYTES
-    copy: LogFile | None = None
+    here = (cursor.dev, cursor.ino)
+    copies: list[OpenLog] = []
     for file in _opened(names):
-        same = file.identity == (cursor.dev, cursor.ino)
-        if same and not copies_only and file.holds(cursor):
-            if copy:
-                copy.close()
-            return file
-        if copy is None and not same and full_head and file.holds(cursor):
-            copy = file
-        else:
+        same = file.identity == here
+        known = same or bool(cursor.head)  # without a head only the inode can tell
+        if not (known and file.holds(cursor)) or (same and copies_only):
             file.close()
-    return copy
+        elif same and file.grows:
+            _close(copies)
+            return file
+        else:
+            copies.append(file)
+    sure = bool(copies) and (head_length(cursor.head) == HEAD_BYTES or len(copies) == 1)
+    chosen = copies[0] if sure else None
+    _close(copies[1:] if chosen else copies)
+    return chosen
 
 
-def _opened(names: list[Path]) -> Iterator[LogFile]:
+def _opened(names: Iterable[Path]) -> Iterator[OpenLog]:
     for name in names:
         with suppress(OSError, SourceError):
-            yield LogFile(name)
+            yield open_log(name)
+
+
+def _close(files: Iterable[OpenLog]) -> None:
+    for file in files:
+        file.close()

@@ -8,7 +8,7 @@ import select
 from contextlib import suppress
 
 from excise.decode.base import MAX_LINE_BYTES
-from excise.sources.base import CHUNK_BYTES, Chunk, Cursor, State
+from excise.sources.base import CHUNK_BYTES, Chunk, Cursor, Place, State, Toll
 
 
 class Stdin:
@@ -17,7 +17,8 @@ class Stdin:
     def __init__(self, fd: int = 0, *, name: str = "stdin", max_bytes: int = CHUNK_BYTES) -> None:
         self.name = name
         self.state = State.WAITING
-        self.problem = ""
+        self.problem = self.note = ""
+        self.toll = Toll.zero()
         self._fd = fd
         self._max_bytes = max_bytes
         self._poll = select.poll()
@@ -27,11 +28,11 @@ class Stdin:
         self._offset = 0
 
     @property
-    def cursor(self) -> Cursor | None:
+    def cursor(self) -> Place | None:
         """How far it was read; see `Source`."""
         return Cursor(0, 0, self._offset - len(self._rest))
 
-    def seek(self, cursor: Cursor) -> None:
+    def seek(self, cursor: Place) -> None:
         """Do nothing: a pipe has no places. `offset` of its cursors only counts bytes."""
 
     def poll(self) -> Chunk | None:

@@ -19,6 +19,8 @@ from excise.errors import StoreError
 from excise.model.decision import Decision, DecisionEvent, Op, Posture
 from excise.store.schema import connect, set_aside
 
+#: a cursor that is this is deleted
+FORGOTTEN = ""
 ENDS = frozenset({Op.LIFT, Op.EXPIRE})
 _COLUMNS = tuple(f.name for f in fields(Decision))
 _UPSERT = (
@@ -42,8 +44,9 @@ class PostureChoice(msgspec.Struct, frozen=True):
 class Batch:
     """What changes in one transaction.
 
-    `events` are (serial, event); `cursors` is input name → cursor as JSON text; `clock` is the
-    engine's, `wall` the wall clock beside it; `serials` is the first serial never given out.
+    `events` are (serial, event); `cursors` is input name → cursor as JSON text, or `FORGOTTEN`;
+    `clock` is the engine's, `wall` the wall clock beside it; `serials` is the first serial never
+    given out.
     `allowed` is CIDR → wall clock until which it holds, None for good. `durable` waits for the
     disk: for what no log can bring back after a power cut.
     """
@@ -175,6 +178,7 @@ class Store:
         for serial, event in batch.events:
             self._write_event(serial, event)
         self._db.executemany("INSERT OR REPLACE INTO cursors VALUES (?, ?)", batch.cursors.items())
+        self._db.execute("DELETE FROM cursors WHERE cursor = ?", (FORGOTTEN,))
         self._db.executemany("INSERT OR REPLACE INTO allow VALUES (?, ?)", batch.allowed.items())
         self._db.executemany("DELETE FROM allow WHERE cidr = ?", [(c,) for c in batch.disallowed])
         meta = {"clock": repr(batch.clock), "wall": repr(batch.wall), "serials": str(batch.serials)}

@@ -1,9 +1,13 @@
 """The daemon itself over the socket: status, health, rules, reload, posture, records."""
 
+import socket
+from contextlib import ExitStack
+
 import pytest
 
 from excise import __version__
 from excise.api.route import BODY_MOST_BYTES
+from excise.api.routes import MOST_PUSHES
 from excise.model.decision import Posture
 from excise.model.step import SetPosture
 from excise.model.view import ReloadView
@@ -104,3 +108,27 @@ def test_a_write_of_another_content_type_is_refused(served, path, kind):
 def test_a_body_beyond_the_bound_is_refused(served):
     headers = {"Content-Type": "application/json"}
     assert 413 == served.ask("POST", "/v1/decisions", b" " * (BODY_MOST_BYTES + 1), headers)[0]
+
+
+def half_a_push(path):
+    """Begin to push records, and stop in the middle of the body."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(10)
+    sock.connect(str(path))
+    sock.sendall(
+        b"POST /v1/records HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99\r\n"
+        b"Content-Type: application/x-ndjson\r\n\r\n{"
+    )
+    return sock
+
+
+def test_bodies_that_do_not_come_end_and_meanwhile_others_wait(served, monkeypatch):
+    monkeypatch.setattr("excise.api.routes.PUSH_S", 0.5)
+    with ExitStack() as stack:
+        slow = [stack.enter_context(half_a_push(served.socket_path)) for _ in range(MOST_PUSHES)]
+        kind = {"Content-Type": "application/x-ndjson"}
+        status, _, _ = served.ask("POST", "/v1/records", b"{}\n", kind)
+        first_lines = [sock.recv(4096).split(b"\r\n")[0] for sock in slow]
+
+    assert 200 == status
+    assert [b"HTTP/1.1 408 Request Timeout"] * MOST_PUSHES == first_lines

@@ -3,13 +3,16 @@ from contextlib import aclosing
 import pytest
 
 from excise.daemon import house
-from excise.daemon.control import RECORD, Daemon
+from excise.daemon.assemble import RECORD
+from excise.daemon.control import Daemon
 from excise.daemon.inputs import InputLoop
+from excise.daemon.pushed import Pushed
 from excise.daemon.readers import make_decoder
+from excise.daemon.silence import Group, Hearing, Silence
 from excise.errors import PrivilegeError, RefusedError
 from excise.model.decision import Posture
 from excise.model.step import SetPosture
-from excise.sources.base import State
+from excise.sources.base import State, Toll
 from excise.supervise import Progress
 
 
@@ -17,7 +20,8 @@ class SilentSource:
     """Has nothing to say."""
 
     name = "/var/log/silent"
-    state, problem = State.WAITING, ""
+    state, problem, note = State.WAITING, "", ""
+    toll, cursor = Toll.zero(), None
 
     def poll(self):
         return None
@@ -45,7 +49,9 @@ def daemon(core, clock, executor, write):
     return Daemon(
         core=core,
         loops=[loop],
-        pushed=decoder(RECORD, core.config),
+        gathers=[],
+        pushed=Pushed(core, decoder(RECORD, core.config), RECORD, False, Hearing()),
+        silence=Silence([], lambda: (443,), lambda ports: {}, clock.monotonic, core.alarm),
         decoder=decoder,
         progress=Progress(clock.monotonic, 60.0),
         kernel=executor,
@@ -66,12 +72,15 @@ def test_a_healthy_daemon_is_ready(daemon, turning):
 def test_whatever_stands_in_the_way_is_a_reason(daemon, clock):
     daemon.loops[0].source.state, daemon.loops[0].source.problem = State.BLIND, "no such file"
     daemon.core.reconciler.problem = "observing only: no buffer space"
+    deaf = Hearing("/var/log/*.log", silent="nothing heard")
+    daemon.silence.groups = [Group((443,), [deaf])]
     daemon.core.ledger.problem = "disk full"
     daemon.progress.beat("reconcile")
     clock.advance(100.0)
 
     assert daemon.not_ready() == [
         "input /var/log/silent is blind: no such file",
+        "input /var/log/*.log is silent: nothing heard",
         "enforcer dry-run: observing only: no buffer space",
         "store: disk full",
         "loop reconcile is stuck",

@@ -7,7 +7,7 @@ from excise.daemon.inputs import InputLoop, Rejects, decode_cursor, encode_curso
 from excise.decode.base import DecodeContext
 from excise.errors import SourceError
 from excise.model.record import Reject
-from excise.sources.base import Chunk, Cursor, State
+from excise.sources.base import Chunk, Cursor, State, Toll
 
 
 class FakeSource:
@@ -18,6 +18,7 @@ class FakeSource:
     def __init__(self, *polls):
         self.polls = list(polls)
         self.state, self.problem = State.WAITING, ""
+        self.note, self.toll, self.cursor = "", Toll.zero(), None
 
     def poll(self):
         if not self.polls:
@@ -81,14 +82,47 @@ def test_an_input_that_goes_blind_and_sees_again_alarms_once_each(follow, core):
 
 
 def test_a_break_in_the_log_is_an_alarm(follow, core):
-    loop = follow(chunk(line(1_750_000_000), lost=1))
+    follow(chunk(line(1_750_000_000), lost=1))
 
-    assert loop.breaks == 1
     assert core.tally.alarms == {"input-broken": 1}
 
 
 def test_it_has_caught_up_when_nothing_is_left_or_nothing_can_be_read(follow):
     assert follow("no such file").caught_up.is_set()
+
+
+def test_where_reading_begins_is_stored_before_there_is_a_line(core):
+    source = FakeSource()
+    source.cursor = Cursor(1, 2, 77, "h")
+    loop = InputLoop(source, decoder_for("record", DecodeContext((), b"")), "record", core)
+    asyncio.run(loop.run(lambda: None))
+
+    assert core.processed == {"/var/log/fake": encode_cursor(source.cursor)}
+    assert loop.view().position["offset"] == 77
+
+
+def test_lag_is_told_in_seconds_while_there_is_more_to_read(follow, core):
+    core.time.clock.wall_s = 1_750_001_000.0
+    behind = follow(chunk(line(1_750_000_000), lag_bytes=10)).view()
+    level = follow(chunk(line(1_750_000_000))).view()
+
+    assert (1000.0, 0.0) == (behind.lag_s, level.lag_s)
+    assert core.time.clock.wall() == level.last_heard_ts
+
+
+def test_what_a_source_refused_and_lost_is_shown(core):
+    source = FakeSource()
+    source.toll.refused["peer"] += 2
+    source.toll.lost["receive-queue"] += 3
+    source.note = "looked at often"
+    loop = InputLoop(source, decoder_for("record", DecodeContext((), b"")), "record", core)
+    view = loop.view()
+
+    assert ({"peer": 2}, {"receive-queue": 3}, "looked at often") == (
+        view.rejects,
+        view.losses,
+        view.note,
+    )
 
 
 def test_reasons_of_rejects_cannot_grow_without_bound():

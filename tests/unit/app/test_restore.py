@@ -1,10 +1,12 @@
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from excise.daemon.formats import decoder_for
 from excise.daemon.inputs import encode_cursor
-from excise.daemon.restore import Reader, choose_posture, lines_before, restore
+from excise.daemon.reread import lines_before, reread_file
+from excise.daemon.restore import Reader, choose_posture, restore
 from excise.decode.base import DecodeContext
 from excise.engine import Engine
 from excise.model.decision import Action, Op, Posture
@@ -45,7 +47,7 @@ def log(tmp_path):
 def reader(log):
     return Reader(
         name=str(log),
-        open_source=lambda: FileTail(log, from_start=True, linger_s=0.0, use_inotify=False),
+        reread=partial(reread_file, lambda: FileTail(log, from_start=True, linger_s=0.0)),
         make_decoder=lambda: decoder_for("record", DecodeContext((), b"")),
         from_start=True,
     )
@@ -56,7 +58,7 @@ def cursor_at(log):
     """Return the stored cursor behind so many bytes of the log."""
 
     def make(offset):
-        source = FileTail(log, from_start=True, use_inotify=False)
+        source = FileTail(log, from_start=True)
         cursor = source.poll().cursor
         source.close()
         return encode_cursor(replace(cursor, offset=offset))

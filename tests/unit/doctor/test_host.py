@@ -1,22 +1,17 @@
 """The doctor: each check, fine and not, by what it looks at."""
 
-import os
-
 import pytest
 
-from excise.config import Config, InputConfig
-from excise.doctor.check import Check, State
+from excise.config import Config
+from excise.doctor.check import State
 from excise.doctor.host import (
     check_clock,
     check_config,
-    check_input,
     check_kernel,
     check_rules,
     check_state,
 )
 from excise.errors import ConfigError, Mark
-
-as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
 
 
 def test_an_invalid_configuration_fails_with_its_place(tmp_path):
@@ -44,22 +39,6 @@ def test_a_broken_rule_fails_with_its_place(tmp_path):
     (tmp_path / "broken.yaml").write_text("id: [\n")
     check = check_rules(Config(rules=(tmp_path,)))
     assert (State.FAIL, True) == (check.state, "broken.yaml:" in check.text)
-
-
-def test_an_input_is_readable_or_waited_for(tmp_path):
-    log = tmp_path / "excise.log"
-    assert State.WARN is check_input(InputConfig(log)).state
-    log.touch()
-    expected = Check("input", State.OK, f"{log} (record) is readable")
-    assert expected == check_input(InputConfig(log, "record"))
-    assert State.OK is check_input(InputConfig(None)).state
-
-
-@as_root
-def test_an_input_that_may_not_be_read_fails(tmp_path):
-    log = tmp_path / "excise.log"
-    log.touch(mode=0)
-    assert State.FAIL is check_input(InputConfig(log)).state
 
 
 def test_the_state_directory_is_writable_or_can_be_made(tmp_path):

@@ -8,8 +8,9 @@ import pytest
 
 from excise.decode.base import MAX_LINE_BYTES
 from excise.errors import SourceError
-from excise.sources.base import Cursor, State
+from excise.sources.base import Count, Cursor, Mark, State, place_from
 from excise.sources.file_tail import FileTail
+from excise.sources.inotify import Inotify
 
 
 @pytest.fixture
@@ -18,11 +19,19 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def tails():
+def inotify():
+    inotify = Inotify()
+    yield inotify
+    inotify.close()
+
+
+@pytest.fixture
+def tails(inotify):
     opened = []
 
-    def make(*args, **kwargs):
-        opened.append(FileTail(*args, **kwargs))
+    def make(*args, use_inotify=True, **kwargs):
+        shared = inotify if use_inotify else None
+        opened.append(FileTail(*args, inotify=shared, **kwargs))
         return opened[-1]
 
     yield make
@@ -82,7 +91,7 @@ def test_a_forbidden_file_blinds_until_it_may_be_read(path, tails, monkeypatch):
         raise PermissionError(13, "Permission denied", str(path))
 
     with monkeypatch.context() as patch:
-        patch.setattr("excise.sources.file_tail.LogFile", refuse)
+        patch.setattr("excise.sources.file_tail.open_log", refuse)
         assert tail.poll() is None
     assert State.BLIND is tail.state
     assert "Permission denied" in tail.problem
@@ -147,11 +156,21 @@ def test_a_tail_has_a_cursor_before_its_first_chunk(path, tails):
         {"dev": 1, "ino": 2, "offset": 3},
         {"dev": "1", "ino": 2, "offset": 3, "head": ""},
         {"dev": 1, "ino": 2, "offset": 3, "head": 4},
+        {"dev": 1, "ino": 2, "offset": 3, "head": "", "written_ns": "now"},
     ],
 )
 def test_an_unusable_stored_cursor_is_an_error(stored):
     with pytest.raises(SourceError):
-        Cursor.from_dict(stored)
+        place_from(stored)
+
+
+@pytest.mark.parametrize("place", [Cursor(1, 2, 3, "4:ab", 5), Mark("s=1;i=2"), Count(7)])
+def test_every_kind_of_place_comes_back_from_storage(place):
+    assert place == place_from(place.to_dict())
+
+
+def test_a_cursor_stored_by_an_earlier_version_is_good():
+    assert Cursor(1, 2, 3, "") == place_from({"dev": 1, "ino": 2, "offset": 3, "head": ""})
 
 
 @pytest.mark.parametrize("use_inotify", [True, False])
@@ -209,19 +228,71 @@ def test_waiting_sees_a_file_appear(path, tails):
     assert [b"1"] == tail.poll().lines
 
 
-def test_a_kernel_without_inotify_instances_is_polled(path, tails, monkeypatch):
-    def refuse(*_):
-        raise OSError(24, "Too many open files")
-
-    monkeypatch.setattr("excise.sources.file_tail.Inotify", refuse)
-    path.write_bytes(b"")
-    tail = tails(path)
-    assert tail.poll() is None
-    append(path, b"1\n")
-    asyncio.run(asyncio.wait_for(tail.changed(), 5))
-    assert [b"1"] == tail.poll().lines
-
-
 def test_a_chunk_must_have_room_for_a_line(path):
     with pytest.raises(ValueError, match="max_bytes"):
         FileTail(path, max_bytes=MAX_LINE_BYTES)
+
+
+def test_a_deaf_inotify_is_noticed_and_told_and_the_file_looked_at_often(
+    path, tails, inotify, monkeypatch
+):
+    path.write_bytes(b"")
+    monkeypatch.setattr("excise.sources.file_tail.GLANCE_S", 0.01)
+    monkeypatch.setattr(Inotify, "_tell", lambda *_: None)  # as on a network file system
+    tail = tails(path)
+    assert tail.poll() is None
+
+    async def next_line(line):
+        append(path, line + b"\n")
+        await asyncio.wait_for(tail.changed(), 5)
+        assert [line] == tail.poll().lines
+        return tail.note
+
+    async def story():
+        notes = [await next_line(b"1"), await next_line(b"2")]
+        monkeypatch.undo()
+        return [*notes, await next_line(b"heard")]
+
+    deaf = "inotify does not tell of changes here; looked at every 0.03 s"
+    assert ["", deaf, ""] == asyncio.run(story())
+
+
+def test_files_of_one_directory_wake_by_their_own_lines(tmp_path, tails):
+    names = [tmp_path / f"{n}.log" for n in range(3)]
+    for name in names:
+        name.write_bytes(b"")
+    some = [tails(name) for name in names]
+    assert [None] * 3 == [tail.poll() for tail in some]
+
+    async def story():
+        waiting = [asyncio.ensure_future(tail.changed()) for tail in some]
+        await asyncio.sleep(0)
+        append(names[1], b"1\n")
+        await asyncio.wait_for(waiting[1], 5)
+        done = [one.done() for one in waiting]
+        for one in waiting:
+            one.cancel()
+        return done
+
+    assert [False, True, False] == asyncio.run(story())
+    assert [b"1"] == some[1].poll().lines
+
+
+def test_a_log_that_comes_and_goes_ends_once_it_is_gone(path, tails):
+    now = [0.0]
+    path.write_bytes(b"1\n")
+    tail = tails(path, from_start=True, passing=True, clock=lambda: now[0])
+    tail.poll()
+    path.unlink()
+    states = []
+    for _ in range(3):
+        assert tail.poll() is None
+        states.append(tail.state)
+        now[0] += 31.0
+
+    assert [State.WAITING, State.WAITING, State.ENDED] == states
+
+
+def test_a_cursor_of_another_kind_of_input_is_refused(path, tails):
+    with pytest.raises(SourceError):
+        tails(path).seek(Count(3))
