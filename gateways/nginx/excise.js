@@ -6,13 +6,15 @@
 import crypto from 'crypto';
 import key from 'excise_key.js';
 
-const TAIL_BYTES = 4096; // an OpenAI-shaped response tells its usage last
+const USAGE_BYTES = 1024; // as much as a usage object is long
+const CUT_BYTES = 32; // its name may be cut between two pieces
 const ACCOUNT_DIGITS = 24;
 const PROMPT_DIGITS = 16;
 const CHAIN_ENDS = 4; // of a long chain the first and the last four are told
 
 let events = 0;
-let tail = Buffer.alloc(0);
+let cut = Buffer.alloc(0);
+let told = '';
 let request = null;
 let chain = null;
 
@@ -28,17 +30,29 @@ function observe(r, data, flags) {
             events++;
             at = data.indexOf('data: {', at + 1);
         }
-        tail = Buffer.concat([tail, data]).slice(-TAIL_BYTES);
+        watch(data);
     }
     r.sendBuffer(data, flags);
 }
 
-// Quotes inside generated text are escaped in JSON, so `"usage":` cannot be written by a prompt.
+// Keeps the last usage object from its name on. Quotes inside generated text are escaped in JSON,
+// so a prompt cannot write one; what a client may have echoed behind it (metadata) holds text only.
+function watch(data) {
+    if (told !== '' && told.length < USAGE_BYTES) {
+        told += data.slice(0, USAGE_BYTES - told.length).toString();
+    }
+    const seen = Buffer.concat([cut, data]);
+    let at = seen.indexOf('"usage"');
+    while (at !== -1) {
+        const text = seen.slice(at, at + USAGE_BYTES).toString();
+        if (/^"usage"\s*:\s*\{/.test(text)) told = text;
+        at = seen.indexOf('"usage"', at + 1);
+    }
+    cut = seen.slice(-CUT_BYTES);
+}
+
 function usage(names) {
-    const text = tail.toString();
-    const at = text.lastIndexOf('"usage":');
-    if (at === -1) return '';
-    const found = new RegExp('"(?:' + names + ')"\\s*:\\s*(\\d+)').exec(text.slice(at));
+    const found = new RegExp('"(?:' + names + ')"\\s*:\\s*(\\d+)').exec(told);
     return found ? found[1] : '';
 }
 
@@ -84,8 +98,8 @@ function prompt_at(r, place) {
 
 // What the application says wins: it knows which keys belong to one account.
 function account(r) {
-    const told = r.variables.upstream_http_x_excise_account;
-    if (told) return told;
+    const name = r.variables.upstream_http_x_excise_account;
+    if (name) return name;
     const credential = r.headersIn['Authorization'] || r.headersIn['X-Api-Key'];
     return credential ? keyed('account', credential, ACCOUNT_DIGITS) : '';
 }
@@ -97,8 +111,8 @@ function model(r) {
 
 // A stream that was cut off never told its usage: its events are then the tokens sent so far.
 function output_tokens() {
-    const told = usage('completion_tokens|output_tokens');
-    return told !== '' || events === 0 ? told : String(events);
+    const count = usage('completion_tokens|output_tokens');
+    return count !== '' || events === 0 ? count : String(events);
 }
 
 function stream(r) {

@@ -11,6 +11,9 @@ from excise.gateways.fields import MOST, Fields
 
 HEAD_BYTES = 4096
 TAIL_BYTES = 16_384
+#: as much as a usage object is long, and what its name may be cut at
+USAGE_BYTES = 1024
+CUT_BYTES = 32
 #: record field → names in OpenAI's and Anthropic's usage
 _NAMES = {
     "input_tokens": ("prompt_tokens", "input_tokens"),
@@ -34,6 +37,9 @@ class Ends:
 
     def __init__(self) -> None:
         self.size = self.events = 0
+        #: the last usage object that passed, from its name on; what follows cannot push it out
+        self.usage = b""
+        self._cut = b""
         self._head = bytearray()
         self._tail: list[bytes] = []
         self._kept = 0
@@ -43,6 +49,13 @@ class Ends:
         self.size += len(chunk)
         # A newline inside JSON is escaped, so no answer's text looks like an event.
         self.events += chunk.startswith(b"data: {") + chunk.count(b"\ndata: {")
+        if 0 < len(self.usage) < USAGE_BYTES:
+            self.usage += chunk[: USAGE_BYTES - len(self.usage)]
+        if b'"' in self._cut or b'"usage"' in chunk:
+            seen = self._cut + chunk
+            for found in _USAGE.finditer(seen):
+                self.usage = seen[found.start() : found.start() + USAGE_BYTES]
+        self._cut = bytes(chunk[-CUT_BYTES:])
         if len(self._head) < HEAD_BYTES:
             self._head += chunk[: HEAD_BYTES - len(self._head)]
         self._tail.append(bytes(chunk[-TAIL_BYTES:]))
@@ -73,7 +86,7 @@ def usage(ends: Ends) -> Fields:
     elif ends.size <= TAIL_BYTES:
         fields = _told(tail)
     if not fields:
-        fields = _searched(tail)
+        fields = _searched(ends.usage)
     if "output_tokens" not in fields and ends.events:
         fields["output_tokens"] = ends.events
     return fields
@@ -112,12 +125,9 @@ def counts(told: Mapping[str, object]) -> Fields:
     return fields
 
 
-def _searched(tail: bytes) -> Fields:
-    """Return the counts after the last usage object that begins in the tail."""
-    begins = [found.end() for found in _USAGE.finditer(tail)]
-    if not begins:
-        return {}
-    found = {name.decode(): int(count) for name, count in _COUNT.findall(tail, begins[-1])}
+def _searched(text: bytes) -> Fields:
+    """Return the counts in the beginning of a usage object; the first of a name counts."""
+    found = {name.decode(): int(count) for name, count in reversed(_COUNT.findall(text))}
     return {_PLAIN.get(name, name): count for name, count in found.items()}
 
 
