@@ -4,6 +4,7 @@
 //
 // nginx gives each request its own copy of this module, so the variables below are per request.
 import crypto from 'crypto';
+import fs from 'fs';
 import key from 'excise_key.js';
 
 const USAGE_BYTES = 1024; // as much as a usage object is long
@@ -100,8 +101,24 @@ function prompt_at(r, place) {
 function account(r) {
     const name = r.variables.upstream_http_x_excise_account;
     if (name) return name;
+    return r.variables.status === '401' ? '' : claimed(r); // anybody can claim a name
+}
+
+function claimed(r) {
     const credential = r.headersIn['Authorization'] || r.headersIn['X-Api-Key'];
     return credential ? keyed('account', credential, ACCOUNT_DIGITS) : '';
+}
+
+// `excise verdicts` keeps a file for each account to deny; it is good until its time of change.
+function denied(r) {
+    const name = claimed(r);
+    if (!name) return '';
+    try {
+        const file = fs.statSync(r.variables.excise_verdicts + '/' + name + '.denied');
+        return file.mtimeMs > Date.now() ? '1' : '';
+    } catch (e) {
+        return ''; // no such file, no such directory: nobody is denied
+    }
 }
 
 function model(r) {
@@ -132,7 +149,7 @@ function logit_bias(r) {
 }
 
 export default {
-    observe, account, model, output_tokens, stream, logprobs, logit_bias,
+    observe, account, denied, model, output_tokens, stream, logprobs, logit_bias,
     input_tokens: () => usage('prompt_tokens|input_tokens'),
     reasoning_tokens: () => usage('reasoning_tokens'),
     cached_tokens: () => usage('cached_tokens'),

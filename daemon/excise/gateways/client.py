@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -22,6 +23,8 @@ TOLD = {
     "x-excise-alpn": "alpn",
     "x-excise-ja4": "ja4",
 }
+#: as gateways spell it: `tls1.3`, `TLSv1.3`, `1.3`
+_TLS = re.compile(r"(?:TLS ?v?)?1\.([0-3])", re.IGNORECASE)
 TOLD_PORT = "x-excise-client-port"
 
 
@@ -63,6 +66,8 @@ def told(headers: Mapping[str, str]) -> dict[str, object]:
     found: dict[str, object] = {
         field: short_name(headers[name]) for name, field in TOLD.items() if headers.get(name)
     }
+    if version := _TLS.fullmatch(headers.get("x-excise-tls", "")):
+        found["tls"] = f"TLSv1.{version[1]}"
     port = headers.get(TOLD_PORT, "")
     if port.isascii() and port.isdecimal() and int(port[:6]) <= MOST_PORT:
         found["client_port"] = int(port)
