@@ -33,7 +33,12 @@ class Model:
         asked: dict[str, Any] = json.loads(body)
         tokens = max(int(asked.get("max_tokens") or 16), 1)
         answer = self.stream if asked.get("stream") else self.document
-        await answer(send, asked, tokens)
+        answering = asyncio.ensure_future(answer(send, asked, tokens))
+        gone = asyncio.ensure_future(receive())  # nothing comes but that the client went away
+        await asyncio.wait({answering, gone}, return_when=asyncio.FIRST_COMPLETED)
+        for task in (answering, gone):
+            task.cancel()
+        await asyncio.gather(answering, gone, return_exceptions=True)
 
     @staticmethod
     async def start(send: Any, kind: bytes) -> None:

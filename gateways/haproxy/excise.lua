@@ -164,7 +164,7 @@ local function chain(txn, fields)
 end
 
 local function number(item)
-  return item and item:match('^-?[%d.]+[eE]?[+-]?%d*$') and item or ''
+  return item and item:match('^[%d.]+[eE]?[+-]?%d*$') and item or ''
 end
 
 local function logprobs(fields)

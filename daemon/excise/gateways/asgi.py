@@ -113,6 +113,8 @@ class _Request:
         return tapped_send
 
     def _received(self, message: Message) -> None:
+        if message.get("type") == "http.disconnect":
+            self.end()  # what the app goes on to say reaches nobody
         if message.get("type") != "http.request" or self._tapped.whole:
             return
         self._tapped.take_body(message.get("body", b""))
@@ -123,6 +125,8 @@ class _Request:
 
     def _sent(self, message: Message) -> Message:
         tapped = self._tapped
+        if self._ended:
+            return message
         if message["type"] == "http.response.start":
             tapped.status = message["status"]
             return self._hidden(message)

@@ -244,6 +244,20 @@ def test_a_client_that_hangs_up_is_told_with_what_it_got(tapped):
     assert (200, 4) == (record.status, record.output_tokens)
 
 
+def test_what_an_app_says_to_a_client_that_has_gone_is_not_counted(tapped):
+    async def app(scope, receive, send):
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": token("a"), "more_body": True})
+        assert "http.disconnect" == (await receive())["type"]
+        await send({"type": "http.response.body", "body": token("b") * 100})
+
+    one = tapped(app)
+    one.ask(ASKED)
+    (record,) = one.records()
+    assert 1 == record.output_tokens
+
+
 def test_a_defect_of_ours_stays_here(tapped, monkeypatch):
     monkeypatch.setattr("excise.gateways.tapped.Tapped.take_body", lambda *_: 1 / 0)
     monkeypatch.setattr("excise.gateways.usage.Ends.add", lambda *_: 1 / 0)
