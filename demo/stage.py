@@ -78,7 +78,7 @@ class Stage:
         for line in self._events.new():
             if "op" in line:
                 self._verdict(Verdict.read(line))
-        self.logged += [Logged(x["ts"], x["client"], x["account"]) for x in self._log.new()]
+        self.logged += [Logged(x["ts"], x["client"], x.get("account", "")) for x in self._log.new()]
         now = time.time()
         if self.daemon is not None and now >= self._next_score:
             self._next_score = now + SCORE_EVERY_S

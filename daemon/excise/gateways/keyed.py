@@ -28,7 +28,7 @@ SHINGLE_WORDS = 3
 #: features of a text that are looked at; of a longer one those at its beginning
 MOST_FEATURES = 2048
 _LANE_BITS = 16
-_SCRIPT = re.compile(rb"export\s+default\s+(['\"])(.+)\1\s*;?\s*")
+_SCRIPT = re.compile(rb"export\s+default\s+(['\"])(.*)\1\s*;?\s*")
 _WORD = re.compile(r"\w+")
 
 
