@@ -20,6 +20,9 @@ from excise.gateways.settings import TapSettings
 from excise.gateways.tapped import APPLICATION, FAILED, Tapped
 from excise.gateways.writer import Writer, make_writer
 
+#: a body up to this size is read after the answer, so that it takes no time from it; a larger one
+#: at once, so that it need not be kept
+KEPT_BODY_BYTES = 65_536
 Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
@@ -120,19 +123,25 @@ class _Request:
         self._tapped.take_body(message.get("body", b""))
         if not message.get("more_body"):
             self._tapped.whole = True
-            read, keyed = self._tapped.body(), self._writer.keyed
-            self._writer.courier.put(lambda: read(keyed), self._tapped.bytes_in)
+            if self._tapped.bytes_in > KEPT_BODY_BYTES:
+                self._read_body()
+
+    def _read_body(self) -> None:
+        """Have the body read by the courier, which then lets go of it."""
+        size, keyed = self._tapped.held_bytes, self._writer.keyed
+        read = self._tapped.body()
+        self._writer.courier.put(lambda: read(keyed), size)
 
     def _sent(self, message: Message) -> Message:
         tapped = self._tapped
-        if self._ended:
-            return message
-        if message["type"] == "http.response.start":
+        kind = message["type"]
+        if kind == "http.response.body":
+            if (body := message.get("body")) and not self._ended:
+                tapped.first = tapped.first or time.perf_counter()
+                tapped.answer.add(body)
+        elif kind == "http.response.start":
             tapped.status = message["status"]
             return self._hidden(message)
-        if message["type"] == "http.response.body" and (body := message.get("body")):
-            tapped.first = tapped.first or time.perf_counter()
-            tapped.answer.add(body)
         return message
 
     def _hidden(self, message: Message) -> Message:
@@ -163,4 +172,6 @@ class _Request:
             return
         ts, tapped, keyed = time.time(), self._tapped, self._writer.keyed
         duration = time.perf_counter() - tapped.began
+        if tapped.whole and tapped.held_bytes:
+            self._read_body()
         self._writer.courier.put(lambda: tapped.line(ts, duration, keyed))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
+import time
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import blake2b, sha256
@@ -25,8 +26,11 @@ CHAIN_ENDS = 4
 DAEMON_KEY_BYTES = 32
 LEAST_KEY_BYTES = 16
 SHINGLE_WORDS = 3
-#: features of a text that are looked at; of a longer one those at its beginning
-MOST_FEATURES = 2048
+#: of a longer text its beginning and its end are looked at: so many characters, then words
+END_CHARACTERS = 2048
+END_WORDS = 128
+#: features hashed at a stretch, some 50 µs
+BREATHE_EVERY = 32
 _LANE_BITS = 16
 _SCRIPT = re.compile(rb"export\s+default\s+(['\"])(.*)\1\s*;?\s*")
 _WORD = re.compile(r"\w+")
@@ -76,6 +80,7 @@ class Keyed:
         links: list[str] = []
         link = ""
         for message in messages:
+            breathe()
             said = link.encode() + _compact(message)
             link = self._digest("prompt", said)[:PROMPT_DIGITS]
             links.append(link)
@@ -86,9 +91,10 @@ class Keyed:
     def simhash(self, text: str) -> str:
         """Return the SimHash (Charikar 2002) of a text over its word triples, 16 hex digits.
 
-        Texts that differ in few words differ in few bits. `""` for a text without words.
+        Texts that differ in few words differ in few bits. `""` for a text without words. Of a long
+        text its first and last words count.
         """
-        words = _WORD.findall(text[: MOST_FEATURES * 32].lower())[:MOST_FEATURES]
+        words = _words(text)
         if not words:
             return ""
         width = min(SHINGLE_WORDS, len(words))
@@ -96,14 +102,31 @@ class Keyed:
         secret = sha256(b"simhash\0" + self.key).digest()
         sums = [0] * 8
         lanes = _lanes()
-        for feature in features:
+        for count, feature in enumerate(features):
+            if count % BREATHE_EVERY == 0:
+                breathe()
             digest = blake2b(feature.encode(errors="replace"), digest_size=8, key=secret).digest()
             for place, byte in enumerate(digest):
                 sums[place] += lanes[byte]
         return bytes(_majority(lane, len(features)) for lane in sums).hex()
 
     def _digest(self, purpose: str, said: bytes) -> str:
-        return hmac.new(self.key, purpose.encode() + b"\0" + said, sha256).hexdigest()
+        return hmac.digest(self.key, purpose.encode() + b"\0" + said, "sha256").hex()
+
+
+def _words(text: str) -> list[str]:
+    if len(text) > 2 * END_CHARACTERS:
+        text = f"{text[:END_CHARACTERS]} {text[-END_CHARACTERS:]}"
+    words: list[str] = _WORD.findall(text.lower())
+    return words if len(words) <= 2 * END_WORDS else words[:END_WORDS] + words[-END_WORDS:]
+
+
+def breathe() -> None:
+    """Let other threads run: a server's loop must not wait for our hashing.
+
+    CPython would let it wait for 5 ms (`sys.setswitchinterval`) each time.
+    """
+    time.sleep(0)
 
 
 def _compact(message: object) -> bytes:

@@ -44,6 +44,7 @@ class FileOutlet:
         self._handle = -1
         self._looked = -AGAIN_S
         self._torn = False
+        self._open()  # there before the first request: who reads it is not blind until then
 
     def write(self, line: bytes) -> None:
         """See `Outlet`."""

@@ -53,6 +53,11 @@ class Tapped:
         else:
             self._body.append(chunk)
 
+    @property
+    def held_bytes(self) -> int:
+        """How much of the request is held now."""
+        return sum(map(len, self._body))
+
     def body(self) -> Callable[[Keyed | None], None]:
         """Let go of the body, and return what reads it (not here: that takes a while)."""
         pieces, self._body = self._body, []

@@ -45,21 +45,22 @@ class Ends:
         self._kept = 0
 
     def add(self, chunk: bytes) -> None:
-        """Take a piece as it passes."""
+        """Take a piece as it passes. This is in the way of every event: it stays cheap."""
         self.size += len(chunk)
         # A newline inside JSON is escaped, so no answer's text looks like an event.
         self.events += chunk.startswith(b"data: {") + chunk.count(b"\ndata: {")
         if 0 < len(self.usage) < USAGE_BYTES:
             self.usage += chunk[: USAGE_BYTES - len(self.usage)]
-        if b'"' in self._cut or b'"usage"' in chunk:
-            seen = self._cut + chunk
+        seen = self._cut + chunk
+        if b'"usage"' in seen:
             for found in _USAGE.finditer(seen):
                 self.usage = seen[found.start() : found.start() + USAGE_BYTES]
-        self._cut = bytes(chunk[-CUT_BYTES:])
+        self._cut = seen[-CUT_BYTES:]
         if len(self._head) < HEAD_BYTES:
             self._head += chunk[: HEAD_BYTES - len(self._head)]
-        self._tail.append(bytes(chunk[-TAIL_BYTES:]))
-        self._kept += len(self._tail[-1])
+        kept = chunk[-TAIL_BYTES:]
+        self._tail.append(kept)
+        self._kept += len(kept)
         if self._kept > 2 * TAIL_BYTES:
             self._tail = [self.tail]
             self._kept = len(self._tail[0])

@@ -31,11 +31,15 @@ def outlet():
     return List()
 
 
+def name_of_thread():
+    return threading.current_thread().name.encode()
+
+
 def test_tasks_are_done_in_their_order_in_another_thread(outlet, heard):
     one = Courier(outlet, heard.complaints)
     for line in (b"a", b"b"):
         one.put(lambda line=line: line)
-    one.put(lambda: threading.current_thread().name.encode())
+    one.put(name_of_thread)
     one.close()
     assert [b"a", b"b", b"excise", b"closed"] == outlet.lines
 

@@ -39,6 +39,11 @@ def test_a_new_file_is_not_for_everybody(make_file, path):
     assert 0 == path.stat().st_mode & 0o007
 
 
+def test_a_file_is_there_before_its_first_line(make_file, path):
+    make_file()
+    assert b"" == path.read_bytes()
+
+
 def test_two_writers_share_a_file(make_file, path):
     one, other = make_file(), make_file()
     for _ in range(3):
@@ -64,8 +69,8 @@ def test_a_truncated_file_goes_on_at_its_beginning(make_file, path):
 
 
 def test_a_file_that_cannot_be_opened_loses_the_line_and_is_tried_again(make_file, path):
-    outlet = make_file()
     path.mkdir()
+    outlet = make_file()
     with pytest.raises(LostError, match="cannot be opened"):
         outlet.write(b"lost\n")
     path.rmdir()
