@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from excise.decode.base import DecodeContext
+from excise.decode.registry import FORMATS, make_decoder
 from excise.gateways.keyed import Keyed
 
 pytestmark = pytest.mark.netns
@@ -62,3 +64,16 @@ def test_caddys_own_log_has_the_client_and_neither_credential_nor_query(make_cad
     assert told["size"] > 100
     assert told["duration"] > 0
     assert b"secret" not in line
+
+
+def test_caddys_own_log_is_read_by_the_format_that_the_page_names(make_caddy):
+    if "caddy" not in FORMATS:
+        pytest.skip("this version does not read the format caddy")
+    caddy = make_caddy(tap=False)
+    caddy.ask(chat("How?"), "/v1/chat/completions?key=x", **{"User-Agent": 'a "b"'})
+    decoded = make_decoder("caddy", DecodeContext((), b"key")).decode(caddy.lines(1))
+    assert [] == decoded.rejects
+    (record,) = decoded.records
+    assert ("10.1.0.1", "TLSv1.3", "/v1/chat/completions", 200) == (
+        record.client, record.tls, record.path, record.status)  # fmt: skip
+    assert 'a "b"' == record.user_agent

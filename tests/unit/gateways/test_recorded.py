@@ -21,7 +21,7 @@ ENVOY = {
     "downstream_direct_remote_address": "203.0.113.7:59292",
     "method": "POST", "path": "/v1/chat/completions?api_key=x", "response_code": 200,
     "bytes_received": 812, "bytes_sent": 121258, "requested_server_name": "llm.example.net",
-    "downstream_tls_version": "TLSv1.3", "tls_ja4_fingerprint": "t13d1516h2_8daaf6152771_02713d6af862",
+    "downstream_tls_version": "TLSv1.3", "tls_ja4_fingerprint": "t13d1516h2_8daaf6152771_0",
     "connection_id": 7, "user-agent": "OpenAI/Python 2.8.0", "x-request-id": "r-1",
     "account": "acct-1", "model": "m-mid", "input_tokens": "12", "output_tokens": "34",
 }  # fmt: skip
@@ -98,9 +98,7 @@ def test_a_client_cannot_speak_to_the_tap_through_any_gateway():
     told = {"X-Excise-Tls", "X-Excise-Sni", "X-Excise-Alpn", "X-Excise-Ja4", "X-Excise-Client-Port"}
     files = ("envoy/envoy.yaml", "traefik/llm.yaml", "caddy/Caddyfile")
     texts = {name: (GATEWAYS / name).read_text() for name in files}
-    assert {} == {
-        n: missing for n, t in texts.items() if (missing := {h for h in told if h not in t})
-    }
+    assert [] == [(name, h) for name, text in texts.items() for h in told if h not in text]
 
 
 @pytest.mark.parametrize("name", CASES)
