@@ -9,6 +9,7 @@ local CUT_BYTES = 32          -- its name may be cut between two pieces
 local ACCOUNT_DIGITS = 24
 local PROMPT_DIGITS = 16
 local CHAIN_ENDS = 4          -- of a long chain the first and the last four are told
+local END_MESSAGES = 512      -- what is between so many at either end counts as one message
 local MOST_DEPTH = 64
 
 local DIGITS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
@@ -155,6 +156,12 @@ local function chain(txn, fields)
   local list = present(fields.messages) and fields.messages
     or present(fields.input) and fields.input or fields.prompt
   for _, message in ipairs(elements(list)) do said[#said + 1] = message end
+  if #said > 2 * END_MESSAGES + 1 then
+    local middle = '[' .. table.concat(said, ',', END_MESSAGES + 1, #said - END_MESSAGES) .. ']'
+    local few = table.move(said, 1, END_MESSAGES, 1, { })
+    few[END_MESSAGES + 1] = middle
+    said = table.move(said, #said - END_MESSAGES + 1, #said, END_MESSAGES + 2, few)
+  end
   local link, links = '', {}
   for i, message in ipairs(said) do
     link = keyed(txn, 'prompt', link .. message, PROMPT_DIGITS)

@@ -12,6 +12,7 @@ const CUT_BYTES = 32; // its name may be cut between two pieces
 const ACCOUNT_DIGITS = 24;
 const PROMPT_DIGITS = 16;
 const CHAIN_ENDS = 4; // of a long chain the first and the last four are told
+const END_MESSAGES = 512; // what is between so many at either end counts as one message
 
 let events = 0;
 let cut = Buffer.alloc(0);
@@ -82,7 +83,12 @@ function messages(body) {
 function hashes(r) {
     if (chain !== null) return chain;
     let link = '';
-    chain = messages(parsed(r)).map((message) => {
+    let said = messages(parsed(r));
+    if (said.length > 2 * END_MESSAGES + 1) {
+        const middle = said.slice(END_MESSAGES, -END_MESSAGES);
+        said = said.slice(0, END_MESSAGES).concat([middle], said.slice(-END_MESSAGES));
+    }
+    chain = said.map((message) => {
         link = keyed('prompt', link + JSON.stringify(message), PROMPT_DIGITS);
         return link;
     });

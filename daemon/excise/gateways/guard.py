@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -22,12 +23,18 @@ class Complaints:
         say: Callable[[str], object] | None = None,
     ) -> None:
         self._clock, self._say = clock, say or _to_stderr
+        self._next = clock()
+        self._begin()
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
         self._lock = threading.Lock()
         self._counts: dict[str, int] = {}
-        self._next = clock()
 
     def add(self, reason: str) -> None:
         """Count one; the first is told at once, later ones together once a minute."""
+        if self._pid != os.getpid():
+            self._begin()  # a forked worker: a thread that stayed behind may hold the lock
         with self._lock:
             self._counts[reason] = self._counts.get(reason, 0) + 1
         self.speak()

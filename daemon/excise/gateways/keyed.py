@@ -26,6 +26,8 @@ CHAIN_ENDS = 4
 DAEMON_KEY_BYTES = 32
 LEAST_KEY_BYTES = 16
 SHINGLE_WORDS = 3
+#: of more messages those between so many at either end count as one: a client decides how many
+END_MESSAGES = 512
 #: of a longer text its beginning and its end are looked at: so many characters, then words
 END_CHARACTERS = 2048
 END_WORDS = 128
@@ -79,6 +81,9 @@ class Keyed:
         """Return the hash chain over messages, shallow to deep; of a long one both ends."""
         links: list[str] = []
         link = ""
+        if len(messages) > 2 * END_MESSAGES + 1:
+            middle = messages[END_MESSAGES:-END_MESSAGES]
+            messages = [*messages[:END_MESSAGES], middle, *messages[-END_MESSAGES:]]
         for message in messages:
             breathe()
             said = link.encode() + _compact(message)

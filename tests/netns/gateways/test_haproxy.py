@@ -67,6 +67,7 @@ def test_an_account_is_a_keyed_hash_and_the_credential_stays_out_of_the_log(hapr
         [{"role": "user", "content": [{"type": "text", "text": "x"}], "n": [1, 2.5, None, True]}],
         [{"role": "user", "content": f"q{n}"} for n in range(20)],
         [{}, [], "", {"a": {"b": [{}]}}],
+        list(range(5000)),
     ],
 )
 def test_the_hash_chain_is_that_of_the_tap_and_holds_no_text(haproxy, messages):

@@ -112,6 +112,12 @@ def test_the_chain_is_that_of_the_tap(nginx):
     assert tuple(Keyed(b"a key of the test").chain(said)) == record.prompt
 
 
+def test_of_very_many_messages_the_middle_counts_as_one(nginx):
+    nginx.ask({"messages": list(range(5000))})
+    (record,) = nginx.records(1)
+    assert tuple(Keyed(b"a key of the test").chain(list(range(5000)))) == record.prompt
+
+
 def test_a_denied_account_gets_429_at_once_and_again_an_answer_when_it_is_not_any_more(nginx):
     account = Keyed(b"a key of the test").account(CREDENTIAL)
     publisher = Publisher([DirectoryBoard(nginx.world.path("verdicts"))], time.time)

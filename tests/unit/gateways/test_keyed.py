@@ -74,6 +74,13 @@ def test_a_long_chain_keeps_both_ends():
     assert whole[:4] + whole[-4:] == KEYED.chain(list(range(20)))
 
 
+def test_of_very_many_messages_the_middle_counts_as_one():
+    many = list(range(5000))
+    folded = [*many[:512], many[512:-512], *many[-512:]]
+    assert KEYED.chain(folded) == KEYED.chain(many)
+    assert KEYED.chain(many[:1025])[-1] != KEYED.chain(many)[-1]
+
+
 def slow_simhash(text, secret):
     """Charikar's definition, bit by bit."""
     words = text.split()
