@@ -4,12 +4,12 @@ SHELL := /bin/bash
 PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
-APT := python3 python3-venv nginx-light libnginx-mod-http-js nftables iproute2 openssl procps systemd
+APT := python3 python3-venv nginx-light libnginx-mod-http-js nftables iproute2 openssl procps systemd ipset iptables ufw curl
 # What only some need: the tests of the other gateways' files, and `make demo GATEWAY=haproxy|caddy`.
 GATEWAYS_APT := haproxy caddy
 GATEWAY ?= nginx
 
-.PHONY: setup gateways lint types arch unit test demo bench clean
+.PHONY: setup gateways lint types arch unit unit-unprivileged test demo bench clean
 
 setup: $(VENV)/.ready
 
@@ -32,6 +32,11 @@ arch: setup
 
 unit: setup
 	$(BIN)/pytest $(ARGS)
+
+# The kernel's tests as an ordinary user; `unit` has them too (tests/netns/test_unprivileged.py).
+unit-unprivileged: setup
+	./.ci/unprivileged $(BIN)/python -m pytest -p no:cacheprovider \
+	  $(or $(ARGS),tests/netns/test_nft_ruleset.py tests/netns/test_heal.py)
 
 test: gateways lint types arch unit
 	$(BIN)/excise check

@@ -93,6 +93,7 @@ async def turn(
         keep("ticks", partial(keep_ticking, core, daemon.caught_up)),
         keep("protect", house.protector.run),
         keep("snapshots", house.snapshots.run),
+        keep("meter", daemon.meter.run),
         keep("reload", partial(_reload_on, hangup, daemon)),
     ]
     interval_s = watchdog_interval_s()

@@ -10,6 +10,7 @@ import argparse
 import importlib
 import inspect
 import pkgutil
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,8 @@ def benches() -> dict[str, Callable[..., int | None]]:
 
 
 def run() -> int:
+    # so that one who is told to end takes its namespaces down
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     known = benches()
     parser = argparse.ArgumentParser(prog="python -m tests.bench")
     parser.add_argument("words", nargs="*", metavar="NAME [FILE]", help=", ".join(known))

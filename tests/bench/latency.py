@@ -10,9 +10,7 @@ half millisecond, so that is the resolution).
 
 from __future__ import annotations
 
-import ctypes
 import json
-import os
 import queue
 import socket
 import statistics
@@ -20,18 +18,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 from demo.daemon import Daemon
 from demo.kernel import parse
 from demo.world import SERVER_ADDRESS, World, WorldError
+from tests.bench.places import inside
 
 REPETITIONS = 30
 SOURCES = [f"10.{10 + n}.0.5" for n in range(REPETITIONS)]  # far apart: no prefix explains two
 PORT = 443
-CLONE_NEWNET = 0x40000000  # linux/sched.h
 STEP_S = 0.0005
 LOST_AFTER_S = 0.05  # a packet over veth arrives within microseconds
 DROPPED_WITHIN_S = 5.0
@@ -68,21 +63,6 @@ tests:
     input: [{{record: {{client: 192.0.2.1, {field}: 20}}}}]
 """
 FIRST, SECOND = "output_tokens", "input_tokens"
-
-
-@contextmanager
-def inside(namespace: str) -> Iterator[None]:
-    """Enter a network namespace with this thread; sockets made there stay there."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    there = Path("/run/netns") / namespace
-    with Path("/proc/thread-self/ns/net").open("rb") as home, there.open("rb") as target:
-        if libc.setns(target.fileno(), CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), f"cannot enter namespace {namespace}")
-        try:
-            yield
-        finally:
-            if libc.setns(home.fileno(), CLONE_NEWNET):
-                os.abort()  # going on in a foreign namespace would be worse
 
 
 def udp(namespace: str, address: str, port: int) -> socket.socket:

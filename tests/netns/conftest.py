@@ -12,6 +12,8 @@ import pytest
 
 IP = shutil.which("ip") or "/usr/sbin/ip"
 NFT = shutil.which("nft") or "/usr/sbin/nft"
+IPSET = shutil.which("ipset") or "/usr/sbin/ipset"
+XTABLES = {"iptables", "iptables-restore", "iptables-save"}
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,14 @@ class Namespace:
 
     def nft(self, *argv, stdin=None):
         return self.run(NFT, *argv, stdin=stdin).stdout
+
+    def ipset(self, *argv, stdin=None):
+        return self.run(IPSET, *argv, stdin=stdin).stdout
+
+    def shell(self, script, tools):
+        """Run shell lines with a directory of programs before all others."""
+        path = f"PATH={tools}:/usr/sbin:/usr/bin:/sbin:/bin"
+        return self.run("env", path, "sh", "-e", stdin=script).stdout
 
     def ip(self, *argv):
         return self.run(IP, *argv).stdout
@@ -76,6 +86,22 @@ def namespaces(_namespaces_work):
     yield make
     for name in made:
         subprocess.run([IP, "netns", "del", name], check=False)
+
+
+@pytest.fixture(scope="session")
+def iptables(tmp_path_factory):
+    """Return {flavour: directory in which iptables and its kin are of that flavour}."""
+    found = {}
+    for flavour in ("legacy", "nft"):
+        where = tmp_path_factory.mktemp(f"iptables-{flavour}")
+        for name in XTABLES | {f"ip6{n[2:]}" for n in XTABLES}:
+            tool, dash, rest = name.partition("-")
+            real = shutil.which(f"{tool}-{flavour}{dash}{rest}", path="/usr/sbin:/sbin")
+            if not real or not os.path.exists(IPSET):
+                pytest.skip("needs ipset and iptables of both flavours")
+            (where / name).symlink_to(real)
+        found[flavour] = where
+    return found
 
 
 @pytest.fixture

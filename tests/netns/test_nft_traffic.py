@@ -1,4 +1,4 @@
-"""What traffic feels: real connections between namespaces, over veth."""
+"""What traffic feels, whichever backend: real connections between namespaces, over veth."""
 
 import sys
 import time
@@ -7,12 +7,17 @@ import pytest
 
 from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, gather, plan
 from excise.decide.span import parse_span
+from excise.enforce.ipset import Ipset
+from excise.enforce.ipset_rules import setup
 from excise.enforce.nft import Nftables
+from excise.model.decision import Tier
 
 pytestmark = pytest.mark.netns
 
 SERVICE, OTHER = 8443, 9000
 RATE = 100 * 1024
+#: every rate of this page, as rules of iptables need them beforehand
+TIERS = (Tier("one", RATE, RATE, 1 / 60), Tier("two", 1_000))
 
 # streams without end to each connection, and tells which ones were reset
 SERVER = """
@@ -116,7 +121,7 @@ def element(measure, text, rate=0):
 class Net:
     """A serving and a calling namespace on one wire, and a backend in the serving one."""
 
-    def __init__(self, namespaces, start):
+    def __init__(self, namespaces, start, tools=None):
         self.server_ns, self.client_ns = namespaces(), namespaces()
         self.start = start
         wire = ["link", "add", "wire0", "type", "veth", "peer", "name", "wire0"]
@@ -124,9 +129,16 @@ class Net:
         self.address(self.server_ns, "192.0.2.1/24", "2001:db8::1/64")
         self.address(self.client_ns, "192.0.2.10/24", "192.0.2.20/24", "192.0.2.21/24")
         self.address(self.client_ns, "2001:db8::10/64", "2001:db8::20/64")
-        self.nft = Nftables(netns=self.server_ns.name)
+        name = self.server_ns.name
+        self.nft = Ipset(TIERS, netns=name) if tools else Nftables(netns=name)
         self.nft.open()
         self.nft.set_guards([], [SERVICE])
+        #: whether the published port of a container is all that the backend must know
+        self.knows_published = tools is None
+        if tools:
+            self.server_ns.shell(setup(TIERS), tools)
+            self.nft.replace(ActiveSet())
+            assert self.nft.unmet() == ""
 
     @staticmethod
     def address(namespace, *addresses):
@@ -155,9 +167,11 @@ class Net:
         self.nft.apply(plan(gather(elements), self.nft.read()))
 
 
-@pytest.fixture
-def net(namespaces, start):
-    made = Net(namespaces, start)
+@pytest.fixture(params=["nftables", "ipset-legacy", "ipset-nft"])
+def net(request, namespaces, start):
+    _backend, _dash, flavour = request.param.partition("-")
+    tools = request.getfixturevalue("iptables")[flavour] if flavour else None
+    made = Net(namespaces, start, tools)
     yield made
     made.nft.close(keep=True)
 
@@ -176,9 +190,30 @@ def test_a_running_download_is_slowed_to_its_rate_by_address_and_by_network(net)
         slowed = rate_over(client, 6.0)
         assert 0.5 * RATE < slowed < 1.6 * RATE
     assert rate_over(clients[2], 1.0) > 10 * RATE
-    counted = net.nft.counters()
-    assert counted["192.0.2.10/32", Measure.EGRESS].packets > 0
-    assert counted["2001:db8::/64", Measure.EGRESS].packets > 0
+    held = list(net.nft.read())
+    counted = net.nft.counters(held).traffic
+    assert {(e.measure, e.span) for e in held} == set(counted)
+    assert all(traffic.packets > 0 for traffic in counted.values())
+    if net.nft.name == "nftables":  # the rules of iptables are counted by their owner
+        total = net.nft.totals().traffic[Measure.EGRESS]
+        assert total.bytes >= sum(traffic.bytes for traffic in counted.values())
+    assert net.nft.in_sync()  # counting is no change of the rules
+
+
+@pytest.mark.parametrize("network", ["192.0.2.0/24", "192.0.0.0/22"])
+def test_all_of_a_throttled_network_share_one_rate(net, network):
+    net.serve()
+    clients = [net.call("192.0.2.10"), net.call("192.0.2.20")]
+    for client in clients:
+        until_bytes(client, 10 * RATE)
+    net.hold(element(Measure.EGRESS, network, RATE))
+    before = []
+    for client in clients:
+        skim(client, 4.0)
+        before.append(until_bytes(client, 0))
+    after = [until_bytes(c, 0) for c in clients if skim(c, 3.0) is None]
+    rates = [(b[1] - a[1]) / (b[0] - a[0]) for a, b in zip(before, after, strict=True)]
+    assert 0.4 * RATE < sum(rates) < 1.6 * RATE
 
 
 @pytest.mark.parametrize(
@@ -289,10 +324,11 @@ def test_a_published_port_of_a_container_is_throttled_and_dropped(net, namespace
         server.until(lambda line: line == ["listening"], 10.0)
     client = net.call("192.0.2.10")
     until_bytes(client, 10 * RATE)
+    if not net.knows_published:
+        net.nft.set_guards([], [SERVICE, OTHER])
     net.hold(element(Measure.EGRESS, "192.0.2.10", RATE))
     skim(client, 4.0)
     assert 0.5 * RATE < rate_over(client, 6.0) < 1.6 * RATE
-    # the reset goes to the container, whose own port must be named too
-    net.nft.set_guards([], [SERVICE, OTHER])
+    assert net.nft.in_sync()  # and has seen the NAT
     net.nft.apply(ChangeSet(additions=(element(Measure.DROP, "192.0.2.10"),)))
     server.until(lambda line: line[0] == "ended", 5.0)

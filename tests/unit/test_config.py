@@ -22,6 +22,7 @@ from excise.config import (
 from excise.config.parse import KEYS
 from excise.errors import ConfigError
 from excise.model.decision import Posture, Tier
+from excise.model.portguard import PortGuard
 from excise.model.settings import Capacity, Governor, Policy, Settings
 
 CHECKOUT = Path(__file__).parents[2]
@@ -79,7 +80,8 @@ governor: {max_share: 0.1, free: 5}
 capacity: {clients: 4096}
 log: {file: /srv/log, level: debug, format: json}
 protect_operator: false
-nft: {owner: true}
+nft: {owner: true, containers: false, shaping: [eth0]}
+guard: {ports: [8000, 8000, 8001], allow: [192.0.2.0/24, "2001:db8::/32"]}
 """)
 
     assert [] == errors
@@ -100,11 +102,21 @@ nft: {owner: true}
             capacity=Capacity(clients=4096),
             log=LogConfig(Path("/srv/log"), LogLevel.DEBUG, LogFormat.JSON),
             protect_operator=False,
-            nft=NftConfig(owner=True),
+            nft=NftConfig(owner=True, containers=False, shaping=("eth0",)),
+            guard=PortGuard((8000, 8001), ("192.0.2.0/24", "2001:db8::/32")),
             path=config.path,
         )
         == config
     )
+
+
+def test_what_iptables_can_keep_is_fine_with_ipset(read):
+    text = "enforcer: ipset\ntiers: {a: {egress: 1 GiB/s, ingress: 2 KiB/s, new_connections: 1/h}}"
+    config, errors = read(text)
+
+    assert [] == errors
+    assert Backend.IPSET is config.enforcer
+    assert 2048 == config.tiers[0].ingress_bytes_s
 
 
 def test_the_engine_is_told_what_the_file_says(read):
@@ -133,7 +145,18 @@ def test_the_engine_is_told_what_the_file_says(read):
         ("rules: [rules]", "1:9: rules must be an absolute path, found 'rules'"),
         ("state:", "1:7: state must be text, found nothing"),
         ("enforcer: iptables", "1:11: unknown value of enforcer: 'iptables'"),
-        ("enforcer: ipset", "1:11: enforcer ipset is not supported in this version"),
+        (
+            "enforcer: ipset\ntiers: {a: {egress: 2047 B/s}}",
+            "2:21: egress of 2047 B/s cannot be kept by iptables (from 2 KiB/s to 1 GiB/s",
+        ),
+        (
+            "tiers: {a: {ingress: 2 GiB/s}}\nenforcer: ipset",
+            "1:22: ingress of 2147483648 B/s cannot be kept by iptables",
+        ),
+        (
+            "enforcer: ipset\ntiers: {a: {new_connections: 10001/s}}",
+            "2:30: new_connections of 600060/min cannot be kept by iptables",
+        ),
         ("inputs: [/var/log/x]", "1:10: inputs must be mappings"),
         ("inputs: [{format: auto}]", "1:10: inputs takes exactly one of file and stdin"),
         ("inputs: [{file: /a, stdin: true}]", "1:10: inputs takes exactly one of file and stdin"),
@@ -164,6 +187,10 @@ def test_the_engine_is_told_what_the_file_says(read):
         ("api: {listen: 127.0.0.1:0}", "1:15: listen must end in a port, found '0'"),
         ("policy: {throtle: 5}", "1:10: unknown key 'throtle' (did you mean 'throttle'?)"),
         ("policy: {keep: 2}", "1:16: keep is out of range: 2 (from 0 to 1)"),
+        (
+            "enforcer: ipset\nguard: {ports: [8000]}",
+            "2:8: guard needs enforcer: nftables",
+        ),
         ("policy: {ttl_drop: 60}", "1:20: ttl_drop must be a duration, found 60"),
         ("policy: {throttle: 90, drop: 80}", "1:9: policy must not fall from observe, throttle"),
         ("policy: {ttl_drop: 2d}", "1:9: policy must not fall from ttl_drop, ttl_max"),
@@ -172,6 +199,14 @@ def test_the_engine_is_told_what_the_file_says(read):
         ("capacity: {clients: 10}", "1:21: clients is out of range: 10"),
         ("log: {level: loud}", "1:14: unknown value of level: 'loud'"),
         ("nft: {owner: yes}", "1:14: owner must be true or false, found 'yes'"),
+        ("nft: {containers: no}", "1:19: containers must be auto, true or false, found 'no'"),
+        ("nft: {shaping: [lo]}", "1:17: shaping must be a network interface such as eth0"),
+        ("nft: {shaping: [a/b]}", "1:17: shaping must be a network interface such as eth0"),
+        ("guard: {allow: []}", "1:8: guard names no ports (like guard: {ports: [8000]})"),
+        ("guard: {ports: [443]}", "1:17: ports names 443, which is in `ports`"),
+        ("ports: [8000]\nguard: {ports: [8000]}", "2:17: ports names 8000, which is in `ports`"),
+        ("guard: {ports: [22]}", "1:17: ports names 22 (SSH), which the host depends on"),
+        ("guard: {ports: [8000], allow: [192.0.2.1/24]}", "1:32: allow"),
         ("posture: observe\nposture: enforce", "2:1: key 'posture' is given twice"),
     ],
 )

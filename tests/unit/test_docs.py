@@ -10,6 +10,7 @@ from excise.cli.replay import replay
 from excise.config import Config
 from excise.config.parse import (
     API_KEYS,
+    GUARD_KEYS,
     INPUT_KEYS,
     KEYS,
     LATER_INPUTS,
@@ -91,6 +92,7 @@ def test_every_key_of_the_configuration_is_explained():
         ("api", API_KEYS),
         ("log", LOG_KEYS),
         ("nft", NFT_KEYS),
+        ("guard", GUARD_KEYS),
         *(
             (t, [f.name.removesuffix("_s") for f in msgspec.structs.fields(k)])
             for t, k in STRUCTS.items()

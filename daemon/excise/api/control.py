@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from excise.api.tally import Tally
 from excise.model.step import Effect, Input
-from excise.model.view import EnforcerView, InputView, PushView, ReloadView
+from excise.model.view import DroppedView, EnforcerView, InputView, PushView, ReloadView
 
 if TYPE_CHECKING:
     from excise.engine import Engine
@@ -57,6 +57,10 @@ class Control(Protocol):
 
     def enforcer(self) -> EnforcerView:
         """The kernel side and how it stands."""
+        ...
+
+    def dropped(self, decision_id: str) -> DroppedView | None:
+        """What was taken away from a decision's target, None where that is not counted."""
         ...
 
     def not_ready(self) -> list[str]:

@@ -37,14 +37,14 @@ async def list_decisions(control: Control, ask: DecisionsAsk) -> DecisionsView:
         for d in control.engine.decisions()
         if all(getattr(d, name) == value for name, value in wanted.items() if value is not None)
     )
-    return DecisionsView(tuple(to_view(d) for d in active))
+    return DecisionsView(tuple(to_view(d, control.dropped) for d in active))
 
 
 async def get_decision(control: Control, ask: IdAsk) -> DecisionView:
     """One active decision by its id."""
     for decision in control.engine.decisions():
         if decision.id == ask.id:
-            return to_view(decision)
+            return to_view(decision, control.dropped)
     raise NotFoundError(f"no active decision has the id {ask.id!r}")
 
 

@@ -135,4 +135,31 @@ def _enforcer(view: EnforcerView) -> list[Metric]:
                  "backend", {backend: view.failures}),
         by_label("excise_enforcer_lapsed", "Decisions past by the wall clock alone.",
                  "backend", {backend: view.lapsed}),
+        by_label("excise_enforcer_foreign_changes_total", "Changes of its tables by others.",
+                 "backend", {backend: view.audit.foreign}),
+        by_label("excise_enforcer_audit_lost_total", "Times changes of others went unheard.",
+                 "backend", {backend: view.audit.lost}),
+        *_taken(view),
+    ]  # fmt: skip
+
+
+def _taken(view: EnforcerView) -> list[Metric]:
+    """Return what the kernel took away: of all measures, and of the throttles by tier."""
+    tiers = tuple(
+        ({"tier": tier, "measure": measure}, count)
+        for tier, measures in sorted(view.throttled.items())
+        for measure, count in measures.items()
+    )
+    read = {} if view.counted_ts is None else {view.backend: view.counted_ts}
+    return [
+        by_label("excise_dropped_packets_total", "Packets taken away, by measure.",
+                 "measure", {m: c.packets for m, c in view.dropped.items()}),
+        by_label("excise_dropped_bytes_total", "Bytes taken away, by measure.",
+                 "measure", {m: c.bytes for m, c in view.dropped.items()}),
+        Metric("excise_throttled_packets_total", "Packets taken away by throttles, by tier.",
+               tuple((labels, c.packets) for labels, c in tiers)),
+        Metric("excise_throttled_bytes_total", "Bytes taken away by throttles, by tier.",
+               tuple((labels, c.bytes) for labels, c in tiers)),
+        by_label("excise_enforcer_counted_seconds", "Unix time of the last look at the counters.",
+                 "backend", read),
     ]  # fmt: skip

@@ -28,7 +28,7 @@ async def list_sources(control: Control, ask: SourcesAsk) -> SourcesView:
 async def get_source(control: Control, ask: CidrAsk) -> ExplainedView:
     """One address or subnet explained."""
     require_network(ask.cidr)
-    return explained(control.engine.explain(ask.cidr), control.engine.decisions())
+    return explained(control.engine.explain(ask.cidr), control.engine.decisions(), control.dropped)
 
 
 async def list_accounts(control: Control, ask: AccountsAsk) -> AccountsView:

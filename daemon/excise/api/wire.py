@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -10,6 +11,7 @@ from excise.model.decision import Decision, DecisionEvent, Op
 from excise.model.step import Alarm, Effect, Finding
 from excise.model.view import (
     AllowView,
+    DroppedView,
     EnforcerView,
     EngineStatus,
     EvidenceView,
@@ -24,7 +26,9 @@ class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
     """An active decision: contract 2 without `op`. Times are epoch seconds, event time.
 
     `wanted` is the rung that the score asks for; `action` is what the posture lets through.
-    `forced`: the operator wants it also where the target is protected or allowed.
+    `forced`: the operator wants it also where the target is protected or allowed. `dropped`: what
+    the kernel took away from the target; absent where it does not count that (single dropped
+    addresses, which are in the enforcer's totals) or has not been read yet.
     """
 
     ts: float
@@ -43,6 +47,7 @@ class DecisionView(msgspec.Struct, frozen=True, kw_only=True):
     wanted: int
     strikes: int
     forced: bool = False
+    dropped: DroppedView | msgspec.UnsetType = msgspec.UNSET
 
 
 class DecisionsView(msgspec.Struct, frozen=True):
@@ -167,8 +172,15 @@ class ReadyView(msgspec.Struct, frozen=True):
     reasons: tuple[str, ...]
 
 
-def to_view(decision: Decision) -> DecisionView:
-    """Return a decision as the API shows it."""
+Dropped = Callable[[str], DroppedView | None]
+
+
+def uncounted(_: str) -> None:
+    """Stand in where what was taken away is not told."""
+
+
+def to_view(decision: Decision, dropped: Dropped = uncounted) -> DecisionView:
+    """Return a decision as the API shows it; `dropped(id)` is what was taken away."""
     wire = DecisionEvent(decision.since, Op.ADD, decision).to_wire()
     more = {
         "since": wire["ts"],
@@ -177,10 +189,14 @@ def to_view(decision: Decision) -> DecisionView:
         "strikes": decision.strikes,
         "forced": decision.forced,
     }
-    return msgspec.convert(wire | more, DecisionView)
+    view = msgspec.convert(wire | more, DecisionView)
+    taken = dropped(decision.id)
+    return msgspec.structs.replace(view, dropped=taken) if taken else view
 
 
-def explained(explanation: Explanation, active: list[Decision]) -> ExplainedView:
+def explained(
+    explanation: Explanation, active: list[Decision], dropped: Dropped = uncounted
+) -> ExplainedView:
     """Return an explanation with the decisions it names written out."""
     return ExplainedView(
         kind=explanation.kind,
@@ -191,7 +207,7 @@ def explained(explanation: Explanation, active: list[Decision]) -> ExplainedView
         sentences=explanation.sentences,
         features=explanation.features,
         evidence=tuple(_evidence(item) for item in explanation.evidence),
-        decisions=tuple(to_view(d) for d in active if d.id in explanation.decisions),
+        decisions=tuple(to_view(d, dropped) for d in active if d.id in explanation.decisions),
     )
 
 

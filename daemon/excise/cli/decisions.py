@@ -10,7 +10,7 @@ import typer
 from excise.api.wire import DecisionsView, DecisionView
 from excise.cli.client import decode
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
-from excise.cli.text import json_text, moment, number, table
+from excise.cli.text import json_text, moment, number, size, table
 
 
 def register(app: typer.Typer) -> None:
@@ -39,13 +39,18 @@ def describe(rows: Sequence[DecisionView]) -> str:
     if not rows:
         return "no decisions"
     return table(
-        ("target", "action", "until", "score", "by", "id", "reason"),
+        ("target", "action", "until", "score", "taken", "by", "id", "reason"),
         [
-            (d.target, act(d), moment(d.until), number(d.score), d.origin, d.id, d.reason)
+            (d.target, act(d), moment(d.until), number(d.score), taken(d), d.origin, d.id, d.reason)
             for d in rows
         ],
-        right="score",
+        right="score taken",
     )
+
+
+def taken(decision: DecisionView) -> str:
+    """Return the bytes that the kernel took away, `-` where it does not count them."""
+    return size(decision.dropped.bytes) if decision.dropped else "-"
 
 
 def act(decision: DecisionView) -> str:

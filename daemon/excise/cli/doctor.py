@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,12 +24,25 @@ def register(app: typer.Typer) -> None:
 
     @app.command()
     def doctor(
-        as_json: AsJson = False, config: ConfigFile = None, socket: SocketFile = None
+        as_json: AsJson = False,
+        config: ConfigFile = None,
+        socket: SocketFile = None,
+        iptables: Annotated[
+            bool, typer.Option(help="Print the iptables rules for enforcer: ipset, as shell lines.")
+        ] = False,
+        undo: Annotated[
+            bool, typer.Option(help="With --iptables: print what takes them away again.")
+        ] = False,
     ) -> None:
         """Check configuration, rules, inputs, kernel and daemon; exit 1 if any check fails."""
-        from excise.doctor import examine, read_tables
+        from excise.doctor import examine
 
-        checks = [*examine(config, read_tables), check_daemon(_client(socket, config))]
+        if undo and not iptables:
+            raise typer.BadParameter("takes --iptables", param_hint="--undo")
+        if iptables:
+            print(_iptables(config, undo=undo), end="")
+            return
+        checks = [*examine(config), check_daemon(_client(socket, config))]
         if as_json:
             _print_json(checks)
         else:
@@ -42,6 +56,19 @@ def _client(socket: SocketFile, config: ConfigFile) -> Client | None:
         return connect(socket, config)
     except ConfigError:
         return None  # the check of the configuration says it already
+
+
+def _iptables(path: Path | None, *, undo: bool) -> str:
+    """Return the shell lines. Raises ConfigError."""
+    from excise.config import read_config
+    from excise.enforce import ipset_rules
+
+    if undo:
+        return ipset_rules.undo()
+    config, errors = read_config(path)
+    if errors:
+        raise errors[0]
+    return ipset_rules.setup(config.tiers)
 
 
 def check_daemon(client: Client | None) -> Check:

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import typer
 
 from excise.api.target import parse_network
-from excise.api.wire import ExplainedView
+from excise.api.wire import DecisionView, ExplainedView
 from excise.cli import decisions
 from excise.cli.client import Client, decode, segment
 from excise.cli.options import AsJson, ConfigFile, SocketFile, Target, connect
-from excise.cli.text import json_text, moment, number, paint, printable, table
+from excise.cli.text import count, json_text, moment, number, paint, printable, size, table
 from excise.errors import NotFoundError
 from excise.model.entity import Kind
 
@@ -56,12 +56,23 @@ def _sections(view: ExplainedView) -> Iterator[str]:
         yield "\n".join(map(printable, view.sentences))
     yield paint("EVIDENCE", "bold") + "\n" + _evidence(view)
     yield paint("DECISIONS", "bold") + "\n" + decisions.describe(view.decisions)
+    taken = [line for d in view.decisions for line in _taken(d)]
+    if taken:
+        yield paint("TAKEN AWAY", "bold") + "\n" + "\n".join(taken)
     if view.kind == Kind.CLIENT:  # what else is enforced is judged by its clients
         share = number(round(100 * view.honest_share, 1))
         says = (
             f"{share} % of the traffic or of the accounts behind it are honest, whichever is more."
         )
         yield paint("COLLATERAL", "bold") + f"\n{says}"
+
+
+def _taken(decision: DecisionView) -> Iterator[str]:
+    if not decision.dropped:
+        return
+    for measure, c in decision.dropped.measures.items():
+        yield f"{decision.target}: {measure} {count(c.packets, 'packet')}, {size(c.bytes)}"
+    yield f"as read {moment(decision.dropped.counted_ts)}"
 
 
 def _evidence(view: ExplainedView) -> str:

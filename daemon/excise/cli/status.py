@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import typer
 
 from excise.api.wire import StatusView
 from excise.cli.client import decode
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
-from excise.cli.text import count, json_text, moment, number, paint, printable
-from excise.model.view import EnforcerView, EngineStatus, InputView
+from excise.cli.text import count, json_text, moment, number, paint, printable, size
+from excise.model.view import AuditView, CountView, EnforcerView, EngineStatus, InputView
 
 
 def register(app: typer.Typer) -> None:
@@ -32,6 +34,8 @@ def describe(view: StatusView) -> str:
         f"engine     {_engine(view.engine)}",
         f"decisions  {_decisions(view.engine)}",
         f"enforcer   {_enforcer(view.enforcer)}",
+        *(f"taken      {line}" for line in _taken(view.enforcer)),
+        *(f"others     {line}" for line in _others(view.enforcer.audit)),
         f"rules      {view.rules_loaded:,} loaded",
         *(f"input      {_input(one)}" for one in view.inputs),
     ]
@@ -74,6 +78,37 @@ def _enforcer(view: EnforcerView) -> str:
         ]
     )
     return f"{view.backend}, {sync}: {counts}" + _problem(view.problem)
+
+
+def _taken(view: EnforcerView) -> Iterator[str]:
+    """Yield what the kernel took away: by drops, and by throttles with the part of each tier."""
+    if view.counted_ts is None:
+        return
+    drops = view.dropped.get("drop")
+    yield f"by drops {_counts(drops)}" if drops else "by drops nothing"
+    throttles = {m: c for m, c in view.dropped.items() if m != "drop" and c.packets}
+    yield "by throttles " + (
+        "; ".join(f"{m} {_counts(c)}" for m, c in throttles.items()) or "nothing"
+    )
+    for tier, measures in sorted(view.throttled.items()):
+        said = "; ".join(f"{m} {_counts(c)}" for m, c in measures.items() if c.packets)
+        if said:
+            yield f"of it {printable(tier)}: {said}"
+
+
+def _others(audit: AuditView) -> Iterator[str]:
+    """Yield who else changed the kernel's tables, and why that cannot be known."""
+    if audit.last:
+        when, who = moment(audit.last_ts), printable(audit.last)
+        yield f"{count(audit.foreign, 'change')}, last {when} {who}"
+    if audit.state not in {"listening", "off"}:
+        yield f"{paint('!', 'yellow')} {printable(audit.state)}"
+    elif audit.lost:
+        yield f"{paint('!', 'yellow')} not heard {count(audit.lost, 'time')}"
+
+
+def _counts(count_view: CountView) -> str:
+    return f"{count(count_view.packets, 'packet')}, {size(count_view.bytes)}"
 
 
 def _input(view: InputView) -> str:

@@ -53,6 +53,16 @@ def count(n: int, one: str, many: str = "") -> str:
     return f"{n:,} {one if n == 1 else many or one + 's'}"
 
 
+def size(n: int) -> str:
+    """Return `512 B`, `20.5 KiB`, `3.2 MiB`."""
+    value, unit = float(n), "B"
+    for larger in ("KiB", "MiB", "GiB", "TiB", "PiB"):
+        if value < 1024:
+            break
+        value, unit = value / 1024, larger
+    return f"{n:,} B" if unit == "B" else f"{value:.1f} {unit}"
+
+
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]], right: str = "") -> str:
     """Return aligned columns, two spaces apart; heads named in `right` align to the right."""
     cells = [[printable(cell) for cell in row] for row in rows]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 from itertools import pairwise
 from pathlib import Path
@@ -25,6 +26,7 @@ from excise.decode.registry import AUTO, FORMATS
 from excise.errors import ConfigError, InvalidError
 from excise.model.decision import Posture, Tier
 from excise.model.document import Document, Fields, Node, each, in_order
+from excise.model.portguard import NO_GUARD, PortGuard
 from excise.model.scalars import (
     between,
     boolean,
@@ -58,6 +60,7 @@ KEYS = (
     "log",
     "protect_operator",
     "nft",
+    "guard",
 )
 INPUT_KEYS = ("file", "stdin", "format", "from_start")
 #: named in the format of the file, read by no source of this version
@@ -65,7 +68,20 @@ LATER_INPUTS = ("journal", "syslog", "datagram", "http")
 TIER_KEYS = ("egress", "ingress", "new_connections")
 API_KEYS = ("socket", "listen")
 LOG_KEYS = ("file", "level", "format")
-NFT_KEYS = ("owner",)
+NFT_KEYS = ("owner", "audit", "containers", "shaping")
+GUARD_KEYS = ("ports", "allow")
+#: what the host itself depends on is never shut
+HOST_PORTS = {
+    22: "SSH",
+    53: "DNS",
+    67: "DHCP",
+    68: "DHCP",
+    123: "NTP",
+    546: "DHCPv6",
+    547: "DHCPv6",
+}
+#: what names an interface (dev_valid_name in the kernel)
+_INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
 _LISTEN = 'like "127.0.0.1:7788"'
 _TIER_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 
@@ -81,6 +97,10 @@ LIMITS: dict[str, tuple[float, float]] = {
     "min_prefix_v4": (8, 32),
     "min_prefix_v6": (16, 64),
 }
+#: bytes/s that iptables' hashlimit keeps: its bucket holds a second's worth, so a packet longer
+#: than that would pay for that alone; far above, its own rounding (2^32 / (rate / 16)) shows
+HASHLIMIT = (2 << 10, 1 << 30)
+HASHLIMIT_PER_MIN = 600_000
 S = TypeVar("S", bound=msgspec.Struct)
 
 
@@ -93,15 +113,17 @@ def parse_config(document: Document, path: Path | None = None) -> tuple[Config, 
 
 def _config(fields: Fields, path: Path | None) -> Config:
     blank = Config()
+    ports = fields.get("ports", _ports, blank.ports)
+    backend = fields.get("enforcer", choice(Backend), blank.enforcer)
     return Config(
         posture=fields.get("posture", choice(Posture), blank.posture),
         inputs=fields.get("inputs", _inputs, blank.inputs),
         trusted_proxies=fields.get("trusted_proxies", each(network), ()),
         never_block=fields.get("never_block", each(network), ()),
         rules=fields.get("rules", each(_path), blank.rules),
-        ports=fields.get("ports", _ports, blank.ports),
-        enforcer=fields.get("enforcer", _backend, blank.enforcer),
-        tiers=fields.get("tiers", _tiers, blank.tiers),
+        ports=ports,
+        enforcer=backend,
+        tiers=fields.get("tiers", partial(_tiers, backend), blank.tiers),
         state=fields.get("state", _path, blank.state),
         api=fields.get("api", _api, blank.api),
         policy=fields.get("policy", _policy, blank.policy),
@@ -111,15 +133,9 @@ def _config(fields: Fields, path: Path | None) -> Config:
         log=fields.get("log", _log, blank.log),
         protect_operator=fields.get("protect_operator", boolean, blank.protect_operator),
         nft=fields.get("nft", _nft, blank.nft),
+        guard=fields.get("guard", _guard(ports, backend), blank.guard),
         path=path,
     )
-
-
-def _backend(node: Node) -> Backend:
-    backend = choice(Backend)(node)
-    if backend is Backend.IPSET:
-        raise node.error("ipset is not supported in this version", "use nftables, or dry-run")
-    return backend
 
 
 def _inputs(node: Node) -> tuple[InputConfig, ...]:
@@ -177,10 +193,10 @@ def _ports(node: Node) -> tuple[int, ...]:
     return tuple(dict.fromkeys(ports))
 
 
-def _tiers(node: Node) -> tuple[Tier, ...]:
+def _tiers(backend: Backend, node: Node) -> tuple[Tier, ...]:
     if not isinstance(node.value, dict) or not node.value:
         raise node.error("must be a mapping of at least one tier", "like slow: {egress: 50 KiB/s}")
-    tiers = tuple(_tier(name, node.child(name, value)) for name, value in node.value.items())
+    tiers = tuple(_tier(backend, name, node.child(name, v)) for name, v in node.value.items())
     for mild, strict in pairwise(tiers):
         if _milder(strict, mild):
             message = f"go from the mildest on, but {strict.name} allows more than {mild.name}"
@@ -188,18 +204,37 @@ def _tiers(node: Node) -> tuple[Tier, ...]:
     return tiers
 
 
-def _tier(name: str, node: Node) -> Tier:
+def _connections_of_iptables(node: Node) -> float:
+    rate = per_minute(node)
+    if rate > HASHLIMIT_PER_MIN:
+        raise node.error(f"of {rate:g}/min cannot be kept by iptables", "at most 10000/s")
+    return rate
+
+
+def _bytes_of_iptables(node: Node) -> int:
+    rate = byte_rate(node)
+    least, most = HASHLIMIT
+    if not least <= rate <= most:
+        hint = f"from {least >> 10} KiB/s to {most >> 30} GiB/s, or use enforcer: nftables"
+        raise node.error(f"of {rate} B/s cannot be kept by iptables", hint)
+    return rate
+
+
+def _tier(backend: Backend, name: str, node: Node) -> Tier:
     fields = Fields(node, TIER_KEYS)
     if not _TIER_NAME.fullmatch(name):
         hint = "lower case letters, digits and -, at most 16"
         node.problems.append(InvalidError(f"tier name {name!r} is wrong", node.key_mark, hint))
     if not any(key in fields for key in TIER_KEYS):
         node.problems.append(node.error("limits nothing", f"give one of {', '.join(TIER_KEYS)}"))
+    bytes_s, per_min = byte_rate, per_minute
+    if backend is Backend.IPSET:
+        bytes_s, per_min = _bytes_of_iptables, _connections_of_iptables
     return Tier(
         name,
-        egress_bytes_s=fields.get("egress", byte_rate, None),
-        ingress_bytes_s=fields.get("ingress", byte_rate, None),
-        new_connections_per_min=fields.get("new_connections", per_minute, None),
+        egress_bytes_s=fields.get("egress", bytes_s, None),
+        ingress_bytes_s=fields.get("ingress", bytes_s, None),
+        new_connections_per_min=fields.get("new_connections", per_min, None),
     )
 
 
@@ -284,4 +319,49 @@ def _log(node: Node) -> LogConfig:
 
 
 def _nft(node: Node) -> NftConfig:
-    return NftConfig(owner=Fields(node, NFT_KEYS).get("owner", boolean, False))
+    fields, blank = Fields(node, NFT_KEYS), NftConfig()
+    return NftConfig(
+        owner=fields.get("owner", boolean, blank.owner),
+        audit=fields.get("audit", boolean, blank.audit),
+        containers=fields.get("containers", _containers, None),
+        shaping=fields.get("shaping", each(_interface), ()),
+    )
+
+
+def _containers(node: Node) -> bool | None:
+    if node.value == "auto":
+        return None
+    if not isinstance(node.value, bool):
+        raise node.error(f"must be auto, true or false, found {node.value!r}")
+    return node.value
+
+
+def _interface(node: Node) -> str:
+    name = text(node)
+    if not _INTERFACE.fullmatch(name) or name == "lo":
+        raise node.error(f"must be a network interface such as eth0, found {name!r}")
+    return name
+
+
+def _guard(service: tuple[int, ...], backend: Backend) -> Callable[[Node], PortGuard]:
+    """Return a reader of the guard, which may shut none of the service's ports."""
+
+    def port(node: Node) -> int:
+        number = between(1, 65_535, integer)(node)
+        if number in service:
+            raise node.error(f"names {number}, which is in `ports`: nobody could reach the service")
+        if number in HOST_PORTS:
+            raise node.error(f"names {number} ({HOST_PORTS[number]}), which the host depends on")
+        return number
+
+    def read(node: Node) -> PortGuard:
+        fields = Fields(node, GUARD_KEYS)
+        if backend is Backend.IPSET:
+            raise node.error("needs enforcer: nftables", "shut the ports with rules of your own")
+        if "ports" not in fields:
+            raise node.error("names no ports", "like guard: {ports: [8000]}")
+        ports = fields.get("ports", each(port), NO_GUARD.ports)
+        allow = fields.get("allow", each(network), NO_GUARD.allow)
+        return PortGuard(tuple(dict.fromkeys(ports)), allow)
+
+    return read

@@ -7,6 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from excise.model.decision import Posture, Tier
+from excise.model.portguard import NO_GUARD, PortGuard
 from excise.model.settings import DEFAULT_TIERS, Capacity, Governor, Policy, Room, Settings
 
 DEFAULT_PATH = Path("/etc/excise/excise.yaml")
@@ -67,9 +68,17 @@ class LogConfig:
 
 @dataclass(frozen=True, slots=True)
 class NftConfig:
-    """nftables: `owner` ties the table to the daemon's netlink socket (flag owner)."""
+    """nftables: `owner` ties the table to the daemon's netlink socket (flag owner).
+
+    `audit`: listen for who else changes the table. `containers`: look up replies of containers
+    behind NAT; None: where there is NAT. `shaping` names interfaces on which a class of HTB holds
+    an egress throttle's rate.
+    """
 
     owner: bool = False
+    audit: bool = True
+    containers: bool | None = None
+    shaping: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +105,7 @@ class Config:
     log: LogConfig = LogConfig()
     protect_operator: bool = True
     nft: NftConfig = NftConfig()
+    guard: PortGuard = NO_GUARD
     path: Path | None = None
     notes: tuple[str, ...] = ()
 

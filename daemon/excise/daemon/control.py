@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import Executor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from excise.api.tally import Tally
@@ -14,13 +15,15 @@ from excise.config import Config
 from excise.daemon.converge import Converger
 from excise.daemon.core import Core
 from excise.daemon.inputs import InputLoop, Rejects
+from excise.daemon.meter import Meter
 from excise.daemon.reload import Loaded, in_force, load_all, refused
 from excise.decode.base import Decoder
 from excise.engine import Engine
 from excise.errors import EnforceError, RefusedError
 from excise.model.decision import Posture
+from excise.model.portguard import PortGuard
 from excise.model.step import Effect, Input, SetPosture
-from excise.model.view import EnforcerView, InputView, PushView, ReloadView
+from excise.model.view import DroppedView, EnforcerView, InputView, PushView, ReloadView
 from excise.sources.base import State
 from excise.supervise import Progress
 
@@ -38,6 +41,7 @@ class Daemon:
     decoder: Callable[[str, Config], Decoder]
     progress: Progress
     kernel: Executor
+    meter: Meter
     started_ts: float
     config_path: Path | None
     reloading: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -68,13 +72,14 @@ class Daemon:
                 await self.open_kernel()
         return await self.core.operate(*inputs)
 
-    async def open_kernel(self) -> None:
+    async def open_kernel(self, guard: PortGuard | None = None) -> None:
         """Take hold of the kernel. Raises RefusedError where that cannot be done."""
         loop = asyncio.get_running_loop()
         converger: Converger = self.core.reconciler.converger
-        protected, ports = self.core.protected(), self.core.config.ports
+        protected, config = self.core.protected(), self.core.config
+        hold = partial(converger.open, protected, config.ports, guard or config.guard)
         try:
-            await loop.run_in_executor(self.kernel, converger.open, protected, ports)
+            await loop.run_in_executor(self.kernel, hold)
         except EnforceError as error:
             raise RefusedError(f"cannot enforce on this host: {error}") from error
 
@@ -92,7 +97,11 @@ class Daemon:
 
     def enforcer(self) -> EnforcerView:
         """The kernel side and how it stands."""
-        return self.core.reconciler.view()
+        return self.meter.onto(self.core.reconciler.view())
+
+    def dropped(self, decision_id: str) -> DroppedView | None:
+        """What was taken away from a decision's target, None where that is not counted."""
+        return self.meter.dropped(decision_id)
 
     def not_ready(self) -> list[str]:
         """Reasons why the daemon does not do its job now; empty when it does."""
@@ -134,9 +143,11 @@ class Daemon:
         before = self.core.config
         config, restart = in_force(before, loaded.config)
         changed = config.posture is not before.posture
-        if changed and config.posture is not Posture.OBSERVE:
+        enforcing = changed and config.posture is not Posture.OBSERVE
+        guarding = config.guard != before.guard and bool(config.guard.ports)
+        if enforcing or guarding:
             try:
-                await self.open_kernel()
+                await self.open_kernel(config.guard)
             except RefusedError as error:
                 return refused((str(error),), len(self.engine.rulebook.rules))
         await self.core.configure(config, loaded.rulebook)

@@ -9,10 +9,12 @@ from excise.daemon.roll import Census
 from excise.decide.capacity import Fitted, count, fit, is_client
 from excise.decide.desired import desired_of
 from excise.decide.holding import Holding
-from excise.decide.plan import ActiveSet, ChangeSet, Element, plan
-from excise.enforce.base import Enforcer
+from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, plan
+from excise.decide.span import Span
+from excise.enforce.base import Counted, Enforcer, Witnessed
 from excise.errors import DivergedError
 from excise.model.decision import Tier
+from excise.model.portguard import NO_GUARD, PortGuard
 from excise.model.settings import Room
 
 #: everything is planned anew at least so often, in case a change was missed
@@ -24,7 +26,7 @@ class Wish:
     """What the kernel should be made from. `now` is the wall clock, epoch seconds.
 
     `protected` are CIDRs that always pass; `ports` those of the inference service; `room` the
-    most entries that there shall be.
+    most entries that there shall be; `guard` holds whatever is decided, and while nothing is.
     """
 
     census: Census
@@ -33,6 +35,7 @@ class Wish:
     ports: Sequence[int]
     now: float
     room: Room = field(default_factory=Room)
+    guard: PortGuard = NO_GUARD
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,7 @@ class Converger:
         #: None: not known, so everything is put in place anew
         self._held: Holding[bool] | None = None
         self._fitted = Fitted(ActiveSet())
-        self._guards: tuple[tuple[str, ...], tuple[int, ...]] | None = None
+        self._guards: tuple[tuple[str, ...], tuple[int, ...], PortGuard] | None = None
         self._basis: tuple[tuple[Tier, ...], tuple[str, ...], Room] | None = None
         self._planned_whole = float("-inf")
         self._opened = False
@@ -72,13 +75,20 @@ class Converger:
         """The enforcer's name."""
         return self._enforcer.name
 
-    def open(self, protected: Sequence[str], ports: Sequence[int]) -> None:
+    @property
+    def unmet(self) -> str:
+        """What a person must do before what the kernel holds bites; empty where nothing."""
+        return self._enforcer.unmet() if self._opened else ""
+
+    def open(
+        self, protected: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
+    ) -> None:
         """Take over what an earlier run left. Raises EnforceError."""
         if self._opened:
             return
         self._enforcer.open()
         self._guards, self._held, self._opened = None, None, True
-        self._guard(protected, ports)
+        self._guard(protected, ports, guard)
 
     def sweep(self) -> None:
         """Remove every trace of this run and of earlier ones. Raises EnforceError."""
@@ -92,23 +102,48 @@ class Converger:
         """Whether the kernel no longer holds what it was made to hold."""
         return self._opened and (self._held is None or not self._enforcer.in_sync())
 
+    def witnessed(self) -> Witnessed:
+        """Return what others did to the kernel since the last call."""
+        return self._enforcer.witnessed() if self._opened else Witnessed()
+
+    def countable(self) -> list[Element]:
+        """Return what may have counters of its own of what the kernel was made to hold."""
+        found: list[Element] = []
+        if self._held is not None:
+            for measure, spans in self._held.view().held.items():
+                if measure is not Measure.DROP:
+                    found += spans.values()
+                elif self._held.counts[False]:  # dropped clients have none
+                    found += (e for e in spans.values() if not is_client(e.span))
+        return found
+
+    def count(self, elements: Sequence[Element]) -> Counted[tuple[Measure, Span]]:
+        """Return what was counted for these elements. Raises EnforceError."""
+        return self._enforcer.counters(elements) if self._opened else Counted(0, {})
+
+    def count_all(self) -> Counted[Measure]:
+        """Return all that was counted, by measure. Raises EnforceError."""
+        return self._enforcer.totals() if self._opened else Counted(0, {})
+
     def converge(self, wish: Wish) -> Outcome:
         """Make the kernel hold what `wish` asks for. Raises EnforceError.
 
-        Nothing is touched, not even a table made, before there is something to enforce.
+        Nothing is touched, not even a table made, before there is something to enforce or guard.
         """
         held, self._held = self._held, None
-        if not self._opened and wish.census.lapsed == wish.census.total:
+        idle = wish.census.lapsed == wish.census.total and not wish.guard.ports
+        if not self._opened and idle:
             return Outcome(entries=0, changes=0, repaired=False, lapsed=wish.census.lapsed)
-        self.open(wish.protected, wish.ports)
+        self.open(wish.protected, wish.ports, wish.guard)
         repaired = False
         try:
-            self._guard(wish.protected, wish.ports)
+            self._guard(wish.protected, wish.ports, wish.guard)
             if held is None:
                 held, changes = self._put_in_place(wish)
             else:
-                repaired = self._repair(held, wish)
-                changes = self._change(held, wish)
+                repaired = not self._enforcer.in_sync()
+                mended = self._enforcer.repair() if repaired else 0
+                changes = mended + self._change(held, wish)
         except DivergedError:
             repaired = True
             held, changes = self._put_in_place(wish)
@@ -122,20 +157,12 @@ class Converger:
             self._enforcer.close(keep=keep)
             self._opened = False
 
-    def _guard(self, protected: Sequence[str], ports: Sequence[int]) -> None:
-        guards = (tuple(protected), tuple(ports))
+    def _guard(self, protected: Sequence[str], ports: Sequence[int], guard: PortGuard) -> None:
+        guards = (tuple(protected), tuple(ports), guard)
         if guards != self._guards:
             self._guards = None
             self._enforcer.set_guards(*guards)
             self._guards = guards
-
-    def _repair(self, held: Holding[bool], wish: Wish) -> bool:
-        """Put back what others changed; return whether there was anything."""
-        if self._enforcer.in_sync():
-            return False
-        held.expire(wish.now)
-        self._enforcer.replace(held.view())
-        return True
 
     def _change(self, held: Holding[bool], wish: Wish) -> int:
         """Plan what changed; return how many entries that were."""
@@ -178,7 +205,7 @@ class Converger:
         self._guards = None
         want = self._whole(wish)
         changes = self._enforcer.replace(want)
-        self._guard(wish.protected, wish.ports)
+        self._guard(wish.protected, wish.ports, wish.guard)
         return Holding(want, _is_client), changes
 
 

@@ -118,6 +118,7 @@ class Core:
             ports=self.config.ports,
             now=now,
             room=self.config.kernel,
+            guard=self.config.guard,
         )
 
     def protected(self) -> list[str]:

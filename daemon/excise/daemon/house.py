@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -15,9 +15,11 @@ from excise.daemon.clock import Clock, EngineTime
 from excise.daemon.control import RECORD, Daemon
 from excise.daemon.converge import Converger, Wish
 from excise.daemon.core import Core
+from excise.daemon.culprits import Culprits
 from excise.daemon.inputs import InputLoop, decode_cursor
 from excise.daemon.kernel import make_enforcer, take_hold
 from excise.daemon.ledger import Ledger
+from excise.daemon.meter import Meter
 from excise.daemon.pending import Entry
 from excise.daemon.readers import make_decoder, open_source, rereaders
 from excise.daemon.reconcile import Reconciler
@@ -138,6 +140,7 @@ def build(
         decoder=lambda name, now: make_decoder(name, now, key),
         progress=progress,
         kernel=kernel,
+        meter=make_meter(core, kernel),
         started_ts=clock.wall(),
         config_path=path,
     )
@@ -169,7 +172,9 @@ def _core(
 
     engine = restored.engine
     stream = EventStream(stored.serials)
-    reconciler = Reconciler(Converger(make_enforcer(config)), wish, kernel, alarm, log)
+    culprits = Culprits(log, clock.wall)
+    converger = Converger(make_enforcer(config, log))
+    reconciler = Reconciler(converger, wish, kernel, alarm, log, culprits)
     time = EngineTime(clock)
     time.resume(stored.clock, stored.wall)
     core = Core(
@@ -185,6 +190,17 @@ def _core(
     )
     core.ledger.put(Entry(restored.effects, posture=restored.posture), engine.clock)
     return core
+
+
+def make_meter(core: Core, kernel: Executor) -> Meter:
+    """Return what adds up the kernel's counters for a core."""
+    return Meter(
+        converger=core.reconciler.converger,
+        executor=kernel,
+        around=core.roll.around,
+        wall=core.time.clock.wall,
+        log=core.log,
+    )
 
 
 def _loop(core: Core, item: InputConfig, stored: Stored, key: bytes) -> InputLoop:

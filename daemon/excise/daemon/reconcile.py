@@ -13,6 +13,8 @@ from concurrent.futures import Executor
 from dataclasses import dataclass, field
 
 from excise.daemon.converge import Converger, Outcome, Wish
+from excise.daemon.culprits import Culprits
+from excise.enforce.base import Witnessed
 from excise.errors import EnforceError
 from excise.log import Log
 from excise.model.view import EnforcerView
@@ -35,6 +37,7 @@ class Reconciler:
     executor: Executor
     on_alarm: Callable[[str, str], None]
     log: Log
+    culprits: Culprits
     changes: int = 0
     repairs: int = 0
     failures: int = 0
@@ -42,6 +45,7 @@ class Reconciler:
     problem: str = ""
     in_sync: bool = True
     outcome: Outcome = NOTHING
+    unmet: str = ""
     _wanted: int = 1
     _tried: int = 0
     _kicked: asyncio.Event = field(default_factory=asyncio.Event)
@@ -76,12 +80,11 @@ class Reconciler:
         ticket = self._wanted
         loop = asyncio.get_running_loop()
         try:
-            outcome = await loop.run_in_executor(
-                self.executor, self.converger.converge, self.wish()
-            )
+            outcome, news = await loop.run_in_executor(self.executor, self._converge, self.wish())
         except EnforceError as error:
             self._failed(error)
         else:
+            self.culprits.heard(news)
             self._succeeded(outcome)
         async with self._went:
             self._tried = ticket
@@ -97,10 +100,17 @@ class Reconciler:
             changes=self.changes,
             repairs=self.repairs,
             failures=self.failures,
-            problem=self.problem,
+            problem=self.problem or self.unmet,
             lapsed=self.outcome.lapsed,
             evicted=self.outcome.evicted,
+            audit=self.culprits.view(),
         )
+
+    def _converge(self, wish: Wish) -> tuple[Outcome, Witnessed]:
+        return self.converger.converge(wish), self.converger.witnessed()
+
+    def _look(self) -> tuple[bool, Witnessed]:
+        return self.converger.drifted(), self.converger.witnessed()
 
     async def _wait(self) -> bool:
         """Wait for a kick or for the next look; a failing kernel is left alone for longer."""
@@ -118,11 +128,15 @@ class Reconciler:
     async def _drifted(self) -> bool:
         loop = asyncio.get_running_loop()
         try:
-            drifted = await loop.run_in_executor(self.executor, self.converger.drifted)
+            drifted, news = await loop.run_in_executor(self.executor, self._look)
         except EnforceError as error:
             self._failed(error)
             return True
         self.in_sync = not drifted
+        self._note_unmet()
+        self.culprits.heard(news)
+        if not drifted:
+            self.culprits.pass_over()
         return drifted
 
     def _failed(self, error: EnforceError) -> None:
@@ -142,9 +156,20 @@ class Reconciler:
         self.changes += outcome.changes
         if outcome.repaired:
             self.repairs += 1
-            self.on_alarm("enforce-repaired", "the kernel's set was changed by others; put right")
+            who = self.culprits.named()
+            self.on_alarm("enforce-repaired", f"the kernel's set was changed: {who}; put right")
         if outcome.changes:
             self.log.info("enforce.applied", changes=outcome.changes, entries=outcome.entries)
+        self._note_unmet()
+
+    def _note_unmet(self) -> None:
+        """Call a person when something only a person can do begins to be lacking."""
+        unmet = self.converger.unmet
+        if unmet and not self.unmet:
+            self.on_alarm("enforce-idle", unmet)
+        if self.unmet and not unmet:
+            self.on_alarm("enforce-met", "what is in the kernel's sets is enforced now")
+        self.unmet = unmet
 
     def _tell_room(self, evicted: int) -> None:
         """Call a person when the kernel's room is used up, and when there is enough again."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from excise import config as configuration
 from excise.config import Config
 from excise.errors import ConfigError, InvalidError
+from excise.host import Places, ssh_ports
 from excise.model.view import ReloadView
 from excise.rulecheck import load_rules
 from excise.rules.schema import Rulebook
@@ -28,6 +29,7 @@ LIVE_KEYS = frozenset(
         "governor",
         "kernel",
         "protect_operator",
+        "guard",
     }
 )
 ABOUT_FILE = frozenset({"path", "notes"})
@@ -52,6 +54,9 @@ def load_all(path: Path | None) -> tuple[Loaded | None, tuple[str, ...]]:
         return None, (str(error),)
     if errors:
         return None, tuple(str(error) for error in errors)
+    shut = set(config.guard.ports) & ssh_ports(Places().sshd_config)
+    if shut:
+        return None, (f"guard: {min(shut)} is a port of this host's sshd; take it out of ports",)
     return Loaded(config, rulebook), ()
 
 

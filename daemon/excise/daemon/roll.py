@@ -7,7 +7,7 @@ network around it, and the kernel's part of that region can be planned by itself
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from excise.decide.holding import Deadlines
@@ -70,6 +70,18 @@ class Roll:
     def forced(self) -> list[str]:
         """Return the targets of forced decisions, in order of address."""
         return [self._entries[span].target for span in sorted(self._forced)]
+
+    def around(self, span: Span) -> Iterator[Decision]:
+        """Yield the decisions on a span and on the networks around it, the narrowest first."""
+        decision = self._entries.get(span)
+        if decision:
+            yield decision
+        for version, size in sorted(self._sizes):
+            if version == span.version and size > span.end - span.start + 1:
+                start = span.start // size * size
+                wide = self._entries.get(Span(version, start, start + size - 1))
+                if wide and start + size > span.end:
+                    yield wide
 
     def census(self, now: float) -> Census:
         """Return how things stand at `now` (wall clock); the next one counts its changes from here.

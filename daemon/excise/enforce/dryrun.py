@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
-from excise.decide.plan import ActiveSet, ChangeSet, Desired, plan
-from excise.decide.span import merged
-from excise.enforce.base import Counters
+from excise.decide.plan import ActiveSet, ChangeSet, Desired, Element, Measure, plan
+from excise.decide.span import Span, merged
+from excise.enforce.base import Counted, Witnessed
+from excise.model.portguard import NO_GUARD, PortGuard
 
 
 class DryRun:
@@ -22,6 +23,7 @@ class DryRun:
         self.removals = 0
         self.allow: tuple[str, ...] = ()
         self.ports: tuple[int, ...] = ()
+        self.guard = NO_GUARD
 
     def open(self) -> None:
         """Start empty."""
@@ -43,18 +45,37 @@ class DryRun:
         self.apply(change)
         return len(change)
 
-    def set_guards(self, allow: Sequence[str], ports: Sequence[int]) -> None:
+    def repair(self) -> int:
+        """Nobody else can change it."""
+        return 0
+
+    def set_guards(
+        self, allow: Sequence[str], ports: Sequence[int], guard: PortGuard = NO_GUARD
+    ) -> None:
         """Note the guards; raises ValueError for what is no CIDR, as a kernel backend would."""
         self.allow = tuple(map(str, merged(allow)))
         self.ports = tuple(sorted(set(ports)))
+        self.guard = guard
 
     def in_sync(self) -> bool:
         """Nobody else can change it."""
         return True
 
-    def counters(self) -> Counters:
+    def unmet(self) -> str:
+        """Nothing: there is nothing to bite."""
+        return ""
+
+    def counters(self, elements: Iterable[Element]) -> Counted[tuple[Measure, Span]]:  # noqa: ARG002  # the protocol's
         """No packet is seen."""
-        return {}
+        return Counted(0, {})
+
+    def totals(self) -> Counted[Measure]:
+        """No packet is seen."""
+        return Counted(0, {})
+
+    def witnessed(self) -> Witnessed:
+        """Nobody else is there."""
+        return Witnessed()
 
     def lift_all(self) -> None:
         """Forget everything."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from excise.decide.plan import TOLERANCE_S, ChangeSet, Element, Measure
-from excise.decide.span import BITS, SLASH64, Span
-from excise.enforce.base import Traffic
+from excise.decide.span import BITS, SLASH64, Span, merged
 from excise.enforce.nft_elem import (
     LIST_BYTES,
     RawElement,
@@ -22,8 +22,19 @@ from excise.enforce.nft_elem import (
     plain_columns,
     raw_elements,
 )
-from excise.enforce.nft_layout import ALLOW, FAMILIES, PORTS, TABLE, SetSpec, spec_of, stateful
+from excise.enforce.nft_layout import (
+    ALLOW,
+    FAMILIES,
+    GUARD_ALLOW,
+    GUARDED,
+    PORTS,
+    TABLE,
+    SetSpec,
+    spec_of,
+    stateful,
+)
 from excise.enforce.nft_wire import Message, Msg, Reply
+from excise.model.portguard import PortGuard
 
 #: deadlines further off are cut: the kernel's clock cannot count them
 MOST_S = 10 * 365 * 86_400.0
@@ -40,25 +51,51 @@ def key_of(version: int, address: int) -> bytes:
     return address.to_bytes(BITS[version] // 8, "big")
 
 
-def guards(allow: Sequence[Span], ports: Sequence[int]) -> Iterator[Message]:
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """What holds whatever is decided: what always passes, which ports are touched at all.
+
+    `shut` ports are open to `shut_allow` alone. Spans are disjoint, everything is in order.
+    """
+
+    allow: tuple[Span, ...] = ()
+    ports: tuple[int, ...] = ()
+    shut: tuple[int, ...] = ()
+    shut_allow: tuple[Span, ...] = ()
+
+
+def guards_of(allow: Iterable[str], ports: Iterable[int], guard: PortGuard) -> Guards:
+    """Return the guards in the kernel's terms. Raises ValueError for what is no CIDR or port."""
+    shut_allow = merged(guard.allow) if guard.ports else ()
+    held = Guards(
+        allow=tuple(merged(allow)),
+        ports=tuple(sorted(set(ports))),
+        shut=tuple(sorted(set(guard.ports))),
+        shut_allow=tuple(shut_allow),
+    )
+    wrong = [port for port in (*held.ports, *held.shut) if not 0 < port < 1 << 16]
+    if wrong:
+        raise ValueError(f"not a port: {wrong}")
+    return held
+
+
+def guards(held: Guards) -> Iterator[Message]:
     """Yield what makes the guard sets hold exactly this."""
+    yield from _filled(ALLOW, PORTS, held.allow, held.ports)
+    if held.shut:
+        yield from _filled(GUARD_ALLOW, GUARDED, held.shut_allow, held.shut)
+
+
+def _filled(
+    nets: SetSpec, numbers: SetSpec, spans: Sequence[Span], ports: Sequence[int]
+) -> Iterator[Message]:
     for version, family in FAMILIES.items():
-        for spec in (ALLOW, PORTS):
+        for spec in (nets, numbers):
             yield elements_message(Msg.DELSETELEM, family, TABLE, spec.name, ())
-        keys = [e for s in allow if s.version == version for e in _bounds(s, interval=True)]
-        yield from elements_messages(Msg.NEWSETELEM, family, TABLE, ALLOW.name, keys)
-        numbers = [element(struct.pack("!H", port)) for port in sorted(set(ports))]
-        yield from elements_messages(Msg.NEWSETELEM, family, TABLE, PORTS.name, numbers)
-
-
-def guard_counts(allow: Sequence[Span], ports: Sequence[int]) -> dict[tuple[int, str], int]:
-    """Return how many entries the kernel counts in each guard set: of spans, those that end."""
-    counts = {(version, PORTS.name): len(set(ports)) for version in FAMILIES}
-    for version in FAMILIES:
-        spans = [span for span in allow if span.version == version]
-        if all(span.end + 1 < 1 << BITS[version] for span in spans):
-            counts[version, ALLOW.name] = len(spans)
-    return counts
+        keys = [e for s in spans if s.version == version for e in _bounds(s, interval=True)]
+        yield from elements_messages(Msg.NEWSETELEM, family, TABLE, nets.name, keys)
+        packed = [element(struct.pack("!H", port)) for port in ports]
+        yield from elements_messages(Msg.NEWSETELEM, family, TABLE, numbers.name, packed)
 
 
 def changes(
@@ -181,17 +218,6 @@ def rate_of(raw: RawElement, measure: Measure) -> int:
             per_s = int.from_bytes(fields.get(2, b""), "big")
             return rate * 3600 // max(1, per_s) if measure is Measure.CONNECTIONS else rate
     return 0
-
-
-def traffic_of(raw: RawElement) -> Traffic | None:
-    """Return what an element's counter says, None where it has none."""
-    for name, fields in raw.expressions:
-        if name == "counter":
-            return Traffic(
-                packets=int.from_bytes(fields.get(2, b""), "big"),
-                bytes=int.from_bytes(fields.get(1, b""), "big"),
-            )
-    return None
 
 
 def spans_of(version: int, raws: Iterable[RawElement]) -> Iterator[tuple[Span, RawElement]]:

@@ -37,10 +37,17 @@ class RawElement:
     expressions: tuple[tuple[str, dict[int, bytes]], ...]
 
 
-def element(key: bytes, timeout_ms: int | None = None, expressions: bytes = b"") -> bytes:
-    """Return one list entry. Timeout and expiration are both sent: only then is it renewed."""
+def element(
+    key: bytes, timeout_ms: int | None = None, expressions: bytes = b"", data: bytes = b""
+) -> bytes:
+    """Return one list entry; `data` is what a map holds for the key.
+
+    Timeout and expiration are both sent: only then is it renewed.
+    """
     body = NLA.pack(len(key) + 8, 1 | NLA_NESTED) + NLA.pack(len(key) + 4, 1) + key
     body += bytes(-len(key) % 4)
+    if data:
+        body += nest(2, attr(1, data))
     if timeout_ms is not None:
         body += be64(4, timeout_ms) + be64(5, timeout_ms)
     body += expressions

@@ -43,13 +43,29 @@ def to_network_order() -> bytes:
     return expression("byteorder", be32(1, 1), be32(2, 1), be32(3, 1), be32(4, 4), be32(5, 4))
 
 
+def set_meta(key: int) -> bytes:
+    """Set packet metadata (nft_meta_keys) from register 1."""
+    return expression("meta", be32(2, key), be32(3, 1))
+
+
+def conntrack(key: int, direction: int | None = None) -> bytes:
+    """Load what conntrack knows of the packet's connection (nft_ct_keys) into register 1."""
+    way = b"" if direction is None else attr(3, bytes([direction]))
+    return expression("ct", be32(1, 1), be32(2, key), way)
+
+
+def look_up_value(map_name: str) -> bytes:
+    """Replace register 1 by what a map holds for it; go on only if it holds something."""
+    return expression("lookup", text(1, map_name), be32(2, 1), be32(3, 1))
+
+
 def lookup(set_name: str) -> bytes:
     """Go on if register 1 is in the set, and the element's own expressions agree."""
     return expression("lookup", text(1, set_name), be32(2, 1))
 
 
 def verdict(code: int, chain: str = "") -> bytes:
-    """End with NF_DROP 0, NF_ACCEPT 1 or NFT_GOTO -4 to `chain`."""
+    """End with NF_DROP 0 or NF_ACCEPT 1, or go to `chain`: NFT_JUMP -3, NFT_GOTO -4."""
     parts = [be32(1, code)] + ([text(2, chain)] if chain else [])
     return expression("immediate", be32(1, 0), nest(2, nest(2, *parts)))
 
@@ -57,6 +73,12 @@ def verdict(code: int, chain: str = "") -> bytes:
 def reject_with_reset() -> bytes:
     """Answer with a TCP reset (NFT_REJECT_TCP_RST)."""
     return expression("reject", be32(1, 1))
+
+
+def reject_unreachable(version: int) -> bytes:
+    """Answer with ICMP(v6) port unreachable (NFT_REJECT_ICMP_UNREACH)."""
+    code = {4: 3, 6: 4}[version]  # ICMP_PORT_UNREACH, ICMPV6_PORT_UNREACH
+    return expression("reject", be32(1, 0), attr(2, bytes([code])))
 
 
 def limit_over(rate: int, per_s: int, burst: int, in_bytes: bool) -> bytes:

@@ -1,36 +1,32 @@
 """Our two tables, `ip excise` and `ip6 excise`, as values, and the messages that make them. Pure.
 
-Order is the safety: loopback and the allowed pass first, then only our service ports are looked
-at, and of those only what stands in a set is touched. Prerouting at -310 is before conntrack
-and destination NAT, so the port seen there is the published one; postrouting comes after source
-NAT, so that replies from a container bear the published port again.
+What the rules say is in `nft_rules`.
 """
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from excise.decide.plan import Measure
 from excise.decide.span import Span
 from excise.enforce import nft_expr as expr
+from excise.enforce.nft_rules import ABOUT, ACCEPT, HOOKED, Rule, Shape, called, rules
 from excise.enforce.nft_wire import Message, Msg, Nlm, attr, be32, nest, text
 
+#: (IP version, set or chain)
+Name = tuple[int, str]
 TABLE = "excise"
 MARK = "managed by excise"
 FAMILIES = {4: 2, 6: 10}  # NFPROTO_IPV4, NFPROTO_IPV6
 VERSIONS = {family: version for version, family in FAMILIES.items()}
 OWNER, PERSIST = 0x2, 0x4  # NFT_TABLE_F_OWNER, NFT_TABLE_F_PERSIST
-INTERVAL, TIMEOUT, EXPR = 0x4, 0x10, 0x100  # NFT_SET_*
-IPV4_ADDR, IPV6_ADDR, INET_SERVICE = 7, 8, 13  # TYPE_* of nft(8), only for its display
-TCP, UDP = 6, 17
-DROP, ACCEPT, GOTO = 0, 1, -4
-META_LENGTH, META_IIF, META_L4PROTO = 0, 4, 16  # NFT_META_*
-NETWORK, TRANSPORT = 1, 2  # NFT_PAYLOAD_*_HEADER
-GREATER = 4  # NFT_CMP_GT
-EARLY = -310  # before NF_IP_PRI_RAW
-AFTER_NAT = 110  # after NF_IP_PRI_NAT_SRC
+INTERVAL, MAP, TIMEOUT, EXPR = 0x4, 0x8, 0x10, 0x100  # NFT_SET_*
+#: TYPE_* of nft(8), only for its display
+IPV4_ADDR, IPV6_ADDR, INET_SERVICE, CLASSID, IFNAME = 7, 8, 13, 23, 41
+IFNAME_BYTES = 16  # IFNAMSIZ
+HOST_ENDIAN, BIG_ENDIAN = 1, 2  # enum byteorder of nft(8)
 SET_COUNT = 20  # NFTA_SET_COUNT, Linux 6.16
 #: what an element added by hand without a rate gets: 1 MiB/s, 600 connections a minute
 DEFAULT_RATE = {
@@ -39,17 +35,19 @@ DEFAULT_RATE = {
     Measure.INGRESS: 1 << 20,
     Measure.CONNECTIONS: 36_000,
 }
-BURST_BYTES = 16 * 1024
+#: what a bucket holds beside a second's worth of its rate. Towards a client the kernel hands over
+#: up to 64 KiB in one piece; where that never fits the bucket, 20 KiB/s come out as 10 to 18
+BURST_BYTES = {Measure.EGRESS: 64 * 1024, Measure.INGRESS: 16 * 1024}
 BURST_PACKETS = 5
-#: a packet longer than this carries data, whatever its TCP options
-BARE_BYTES = {4: 120, 6: 140}
 
 
 @dataclass(frozen=True, slots=True)
 class SetSpec:
-    """One named set. `limited` elements carry their own rate, `counted` ones a counter.
+    """One named set of addresses, or of ports (`service`) or interfaces (`named`).
 
-    `masked`: its elements are /64s, looked up by an address without its lower half.
+    `limited` elements carry their own rate, `counted` ones a counter; in a `mapped` one each
+    stands for a class of a queueing discipline. `masked`: its elements are /64s, looked up by an
+    address without its lower half.
     """
 
     name: str
@@ -59,11 +57,18 @@ class SetSpec:
     limited: Measure | None = None
     counted: bool = False
     service: bool = False
+    named: bool = False
+    mapped: bool = False
     masked: bool = False
 
 
 ALLOW = SetSpec("allow", "always passes", interval=True, timed=False)
 PORTS = SetSpec("ports", "service ports; no other traffic is touched", timed=False, service=True)
+GUARDED = SetSpec("guarded", "ports shut to all but guard_allow", timed=False, service=True)
+GUARD_ALLOW = SetSpec("guard_allow", "reaches the guarded ports", interval=True, timed=False)
+SHAPED = SetSpec("shaped", "interfaces with classes of ours", timed=False, named=True)
+CLS = SetSpec("cls", "class of each address throttled by shaping", mapped=True)
+CLS_NET = SetSpec("cls_net", "class of each network throttled by shaping", True, mapped=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,9 +113,15 @@ SETS: Mapping[Measure, Shelves] = {
 }
 
 
-def sets_of(version: int) -> tuple[SetSpec, ...]:
-    """Return all sets of the table of an IP version, in order."""
-    return (ALLOW, PORTS, *(spec for shelves in SETS.values() for spec in shelves.of(version)))
+PLAIN, EVERYTHING = Shape(), Shape(guard=True, nat=frozenset(FAMILIES), shaping=True)
+
+
+def sets_of(version: int, shape: Shape = PLAIN) -> tuple[SetSpec, ...]:
+    """Return the sets that the table of an IP version has, in order."""
+    guard = (GUARDED, GUARD_ALLOW) if shape.guard else ()
+    shaping = (SHAPED, CLS, CLS_NET) if shape.shaping else ()
+    held = (spec for shelves in SETS.values() for spec in shelves.of(version))
+    return (ALLOW, PORTS, *held, *guard, *shaping)
 
 
 def spec_of(measure: Measure, span: Span) -> SetSpec:
@@ -120,15 +131,15 @@ def spec_of(measure: Measure, span: Span) -> SetSpec:
     return SETS[measure].slash64 if span.is_slash64 else SETS[measure].network
 
 
-def build(exists: Iterable[int], flags: int) -> Iterator[Message]:
+def build(exists: Iterable[int], flags: int, shape: Shape = PLAIN) -> Iterator[Message]:
     """Yield what puts fresh, empty tables of both versions in place of the versions that exist."""
     for version in exists:
         yield Message(Msg.DELTABLE, FAMILIES[version], text(1, TABLE))
     for version in FAMILIES:
         yield _table(version, flags)
-        for number, spec in enumerate(sets_of(version), 1):
+        for number, spec in enumerate(sets_of(version, shape), 1):
             yield _set(version, spec, number)
-        yield from _chains_and_rules(version)
+        yield from _chains_and_rules(version, shape)
 
 
 def claim(flags: int) -> Iterator[Message]:
@@ -137,24 +148,33 @@ def claim(flags: int) -> Iterator[Message]:
         yield _table(version, flags)
 
 
-def relay(chains: Iterable[tuple[int, str]]) -> Iterator[Message]:
-    """Yield what puts our chains and rules in place of all that the tables have; sets stay.
+def relay(
+    chains: Collection[Name], sets: Collection[Name], shape: Shape = PLAIN
+) -> Iterator[Message]:
+    """Yield what gives tables this shape, whatever their sets hold: in one transaction.
 
-    `chains` are (version, name) of those that are there.
+    `chains` and `sets` are there now. All chains and rules are made anew; sets that the shape has
+    and the tables lack are made, those that only other shapes have are removed.
     """
-    there = sorted(chains)
-    # first the rules, all of them: no chain goes while a rule of another refers to it
-    for kind, name_at in ((Msg.DELRULE, 2), (Msg.DELCHAIN, 3)):
-        for version, name in there:
-            yield Message(kind, FAMILIES[version], text(1, TABLE) + text(name_at, name))
-    for version in FAMILIES:
-        yield from _chains_and_rules(version)
+    for version, family in FAMILIES.items():
+        yield Message(Msg.DELRULE, family, text(1, TABLE))
+        for name in sorted(name for v, name in chains if v == version):
+            yield Message(Msg.DELCHAIN, family, text(1, TABLE) + text(3, name))
+        wanted = {spec.name: spec for spec in sets_of(version, shape)}
+        for spec in sets_of(version, EVERYTHING):
+            if spec.name not in wanted and (version, spec.name) in sets:
+                yield Message(Msg.DELSET, family, text(1, TABLE) + text(2, spec.name))
+        missing = (spec for spec in wanted.values() if (version, spec.name) not in sets)
+        for number, spec in enumerate(missing, 1):
+            yield _set(version, spec, number)
+        yield from _chains_and_rules(version, shape)
 
 
-def _chains_and_rules(version: int) -> Iterator[Message]:
-    yield from _chains(version)
-    for chain, rule in _rules(version):
-        yield _rule(version, chain, rule)
+def _chains_and_rules(version: int, shape: Shape) -> Iterator[Message]:
+    for name in (*HOOKED, *called(shape)):
+        yield _chain(version, name)
+    for rule in rules(version, shape):
+        yield _rule(version, rule)
 
 
 def remove(exists: Iterable[int]) -> list[Message]:
@@ -173,20 +193,32 @@ def _table(version: int, flags: int) -> Message:
 
 
 def _set(version: int, spec: SetSpec, number: int) -> Message:
-    kind, length = (IPV4_ADDR, 4) if version == 4 else (IPV6_ADDR, 16)
-    if spec.service:
-        kind, length = INET_SERVICE, 2
+    kind, length, order = _key(version, spec)
     defaults = stateful(spec, DEFAULT_RATE[spec.limited])
     flags = INTERVAL * spec.interval | TIMEOUT * spec.timed | EXPR * (len(defaults) > 1)
-    # NFTNL_UDATA_SET_KEYBYTEORDER 0 = big-endian, NFTNL_UDATA_SET_COMMENT 7
-    user_data = struct.pack("=BBI", 0, 4, 2) + _comment(7, spec.about)
-    body = text(1, TABLE) + text(2, spec.name) + be32(3, flags) + be32(4, kind) + be32(5, length)
-    body += be32(10, number) + attr(13, user_data)
+    # NFTNL_UDATA_SET_KEYBYTEORDER 0, _DATABYTEORDER 1, _DATA_INTERVAL 6, _COMMENT 7: without the
+    # first two nft(8) shows addresses and classes the wrong way round
+    user_data = struct.pack("=BBI", 0, 4, order)
+    body = text(1, TABLE) + text(2, spec.name) + be32(3, flags | MAP * spec.mapped)
+    body += be32(4, kind) + be32(5, length)
+    if spec.mapped:
+        body += be32(6, CLASSID) + be32(7, 4)
+        user_data += struct.pack("=BBIBBI", 1, 4, HOST_ENDIAN, 6, 4, 0)
+    body += be32(10, number) + attr(13, user_data + _comment(7, spec.about))
     if len(defaults) == 1:
         body += attr(17 | 0x8000, defaults[0][4:])
     elif defaults:
         body += nest(18, *defaults)
     return Message(Msg.NEWSET, FAMILIES[version], body, Nlm.CREATE)
+
+
+def _key(version: int, spec: SetSpec) -> tuple[int, int, int]:
+    """Return type, length in bytes and byte order of a set's keys."""
+    if spec.named:
+        return IFNAME, IFNAME_BYTES, HOST_ENDIAN
+    if spec.service:
+        return INET_SERVICE, 2, BIG_ENDIAN
+    return (IPV4_ADDR, 4, BIG_ENDIAN) if version == 4 else (IPV6_ADDR, 16, BIG_ENDIAN)
 
 
 def stateful(spec: SetSpec, rate: int) -> list[bytes]:
@@ -197,96 +229,23 @@ def stateful(spec: SetSpec, rate: int) -> list[bytes]:
         amount, per_s = (rate, 3600) if rest or not per_min else (per_min, 60)
         out.append(expr.limit_over(amount, per_s, BURST_PACKETS, in_bytes=False))
     elif spec.limited:
-        out.append(expr.limit_over(rate, 1, BURST_BYTES, in_bytes=True))
+        out.append(expr.limit_over(rate, 1, BURST_BYTES[spec.limited], in_bytes=True))
     if spec.counted:
         out.append(expr.counter())
     return out
 
 
-def _chains(version: int) -> Iterator[Message]:
-    hooks = {  # name: (NF_INET_* hook, priority)
-        "pre": (0, EARLY),
-        "forwarded": (2, EARLY),
-        "out": (3, EARLY),
-        "post": (4, AFTER_NAT),
-    }
-    for name, (hook, priority) in hooks.items():
-        body = text(1, TABLE) + text(3, name) + nest(4, be32(1, hook), be32(2, priority))
-        body += be32(5, ACCEPT) + text(7, "filter")
-        yield Message(Msg.NEWCHAIN, FAMILIES[version], body, Nlm.CREATE)
-    for name in ("inbound", "newconn", "indata", "cut", "outdata"):
-        yield Message(Msg.NEWCHAIN, FAMILIES[version], text(1, TABLE) + text(3, name), Nlm.CREATE)
+def _chain(version: int, name: str) -> Message:
+    body = text(1, TABLE) + text(3, name)
+    if name in HOOKED:
+        hook, priority = HOOKED[name]
+        body += nest(4, be32(1, hook), be32(2, priority)) + be32(5, ACCEPT) + text(7, "filter")
+    body += attr(12, _comment(0, ABOUT[name]))
+    return Message(Msg.NEWCHAIN, FAMILIES[version], body, Nlm.CREATE)
 
 
-def _rules(version: int) -> Iterator[tuple[str, tuple[bytes, ...]]]:
-    """Yield (chain, expressions) in order."""
-    source, target = _address(version, 0), _address(version, 1)
-    drop, accept = expr.verdict(DROP), expr.verdict(ACCEPT)
-    tcp = (expr.meta(META_L4PROTO), expr.compare(bytes([TCP])))
-
-    yield "pre", (expr.meta(META_IIF), expr.compare(struct.pack("=I", 1)), accept)  # 1 is lo
-    yield "pre", (source, expr.lookup("allow"), accept)
-    yield from _service("pre", 2, "inbound")
-    for match in _matches(Measure.DROP, version, source):
-        yield "inbound", (*match, drop)
-    yield "inbound", (*tcp, *_is_syn(), expr.verdict(GOTO, "newconn"))
-    yield "inbound", (*_carries_data(version), expr.verdict(GOTO, "indata"))
-    for chain, measure in (("newconn", Measure.CONNECTIONS), ("indata", Measure.INGRESS)):
-        for match in _matches(measure, version, source):
-            yield chain, (*match, drop)
-
-    # a reset to our own server stops it at once; without it TCP sends on for minutes
-    for hook in ("forwarded", "out"):
-        yield hook, (target, expr.lookup("allow"), accept)
-        yield from _service(hook, 0, "cut")
-    for match in _matches(Measure.DROP, version, target):
-        yield "cut", (*tcp, *match, expr.reject_with_reset())
-        yield "cut", (*match, drop)
-
-    yield "post", (target, expr.lookup("allow"), accept)
-    yield from _service("post", 0, "outdata")
-    for match in _matches(Measure.EGRESS, version, target):
-        yield "outdata", (*match, drop)
-
-
-def _matches(measure: Measure, version: int, address: bytes) -> Iterator[tuple[bytes, ...]]:
-    """Yield a match for each set of a measure."""
-    for spec in SETS[measure].of(version):
-        masked = (expr.mask(b"\xff" * 8 + bytes(8)),) if spec.masked else ()
-        yield (address, *masked, expr.lookup(spec.name))
-
-
-def _address(version: int, which: int) -> bytes:
-    """Load the source (0) or destination (1) address: struct iphdr, struct ipv6hdr."""
-    first, length = (12, 4) if version == 4 else (8, 16)
-    return expr.payload(NETWORK, first + which * length, length)
-
-
-def _service(chain: str, offset: int, go_to: str) -> Iterator[tuple[str, tuple[bytes, ...]]]:
-    """Yield rules for TCP and UDP whose source (0) or destination (2) port is ours."""
-    for protocol in (TCP, UDP):
-        yield (
-            chain,
-            (
-                expr.meta(META_L4PROTO),
-                expr.compare(bytes([protocol])),
-                expr.payload(TRANSPORT, offset, 2),
-                expr.lookup("ports"),
-                expr.verdict(GOTO, go_to),
-            ),
-        )
-
-
-def _is_syn() -> tuple[bytes, ...]:
-    """Match FIN, SYN, RST, ACK = SYN (RFC 9293, byte 13 of the header)."""
-    return expr.payload(TRANSPORT, 13, 1), expr.mask(b"\x17"), expr.compare(b"\x02")
-
-
-def _carries_data(version: int) -> tuple[bytes, ...]:
-    bare = struct.pack("!I", BARE_BYTES[version])
-    return expr.meta(META_LENGTH), expr.to_network_order(), expr.compare(bare, GREATER)
-
-
-def _rule(version: int, chain: str, expressions: Sequence[bytes]) -> Message:
-    body = text(1, TABLE) + text(2, chain) + nest(4, *expressions)
+def _rule(version: int, rule: Rule) -> Message:
+    body = text(1, TABLE) + text(2, rule.chain) + nest(4, *rule.expressions)
+    if rule.comment:
+        body += attr(7, _comment(0, rule.comment))
     return Message(Msg.NEWRULE, FAMILIES[version], body, Nlm.CREATE | Nlm.APPEND)

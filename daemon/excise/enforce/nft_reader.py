@@ -2,20 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from excise.decide.plan import Element
+from excise.decide.plan import Element, Measure
 from excise.decide.span import Span
 from excise.enforce import nft_content as content
+from excise.enforce import nft_count as count
 from excise.enforce import nft_layout as layout
+from excise.enforce.base import Traffic
 from excise.enforce.nft_check import Ruleset
 from excise.enforce.nft_elem import RawElement, raw_elements
-from excise.enforce.nft_layout import ALLOW, FAMILIES, PORTS, SETS, TABLE, VERSIONS, SetSpec
+from excise.enforce.nft_layout import (
+    ALLOW,
+    FAMILIES,
+    GUARD_ALLOW,
+    GUARDED,
+    PORTS,
+    SETS,
+    TABLE,
+    VERSIONS,
+    Name,
+    SetSpec,
+)
 from excise.enforce.nft_socket import NftSocket, error_for
-from excise.enforce.nft_tally import Name
 from excise.enforce.nft_wire import KernelError, Message, Msg, Reply, parse, text
 from excise.errors import ForeignTableError
+
+#: NFPROTO_INET, _IPV4, _IPV6 → the IP versions of a chain there
+NAT_REACH = {1: (4, 6), FAMILIES[4]: (4,), FAMILIES[6]: (6,)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,17 +97,45 @@ class NftReader:
                     else:
                         yield from content.dropped_of(version, spec, replies, now)
 
-    def allowed(self, sets: Container[Name]) -> list[Span]:
-        """Return what the allow sets hold, in order."""
+    def guards(self, sets: Container[Name]) -> content.Guards:
+        """Return what the guard sets hold."""
+        return content.Guards(
+            allow=self._spans(ALLOW, sets),
+            ports=self._ports(PORTS, sets),
+            shut=self._ports(GUARDED, sets),
+            shut_allow=self._spans(GUARD_ALLOW, sets),
+        )
+
+    def holds(self, wanted: content.Guards, sets: Container[Name]) -> bool:
+        """Whether the guard sets of both tables hold exactly this."""
+        spans = {ALLOW: wanted.allow, GUARD_ALLOW: wanted.shut_allow}
+        ports = {PORTS: wanted.ports, GUARDED: wanted.shut}
+        return all(self._spans(spec, sets) == held for spec, held in spans.items()) and all(
+            self._ports(spec, sets, [version]) == held
+            for spec, held in ports.items()
+            for version in FAMILIES
+        )
+
+    def nat(self) -> frozenset[int]:
+        """Return the versions whose addresses some chain of type nat may rewrite."""
+        found: set[int] = set()
+        for reply in self._socket.ask(Message(Msg.GETCHAIN, 0, b"")):
+            if _name(parse(reply.payload).get(7, b"")) == "nat":  # NFTA_CHAIN_TYPE
+                found |= set(NAT_REACH.get(reply.family, ()))
+        return frozenset(found)
+
+    def _spans(self, spec: SetSpec, sets: Container[Name]) -> tuple[Span, ...]:
         found: list[Span] = []
         for version in FAMILIES:
-            found += (s for s, _raw in content.spans_of(version, self._raws(version, ALLOW, sets)))
-        return sorted(found)
+            raws = self._raws(version, spec, sets)
+            found += (span for span, _raw in content.spans_of(version, raws))
+        return tuple(sorted(found))
 
-    def ports(self, sets: Container[Name]) -> list[int]:
-        """Return what the port sets hold, in order."""
-        raws = (raw for version in FAMILIES for raw in self._raws(version, PORTS, sets))
-        return sorted({int.from_bytes(raw.key, "big") for raw in raws})
+    def _ports(
+        self, spec: SetSpec, sets: Container[Name], versions: Iterable[int] = FAMILIES
+    ) -> tuple[int, ...]:
+        raws = (raw for version in versions for raw in self._raws(version, spec, sets))
+        return tuple(sorted({int.from_bytes(raw.key, "big") for raw in raws}))
 
     def _raws(self, version: int, spec: SetSpec, sets: Container[Name]) -> list[RawElement]:
         replies, _now = self._dump(version, spec.name, sets)
@@ -126,6 +169,24 @@ class NftReader:
             held = content.elements_of(e.measure, e.span.version, spec, entries, now)
             yield e, next(held, None)
 
+    def counters(self, elements: Iterable[Element]) -> dict[tuple[Measure, Span], Traffic]:
+        """Return what the counters of those of the elements say that are held and have one."""
+        found: dict[tuple[Measure, Span], Traffic] = {}
+        for group in count.groups(e for e in elements if count.is_counted(e)):
+            rest: Sequence[Element] = group
+            while rest:
+                answers = self._socket.ask_several(count.query(rest))
+                for e, answer in zip(rest, answers, strict=False):
+                    traffic = count.count_of(e, answer)
+                    if traffic is not None:
+                        found[e.measure, e.span] = traffic
+                rest = rest[len(answers) + 1 :]  # the one that stopped it has lapsed
+        return found
+
+    def totals(self) -> dict[Measure, Traffic]:
+        """Return what our rules counted."""
+        return count.counted_by(r for v in FAMILIES for r in self._socket.ask(count.rules_query(v)))
+
     def generation(self) -> int:
         """Return the number of the ruleset's latest change, in 32 bits."""
         (answer,) = self._socket.ask_each([Message(Msg.GETGEN, 0, b"")])
@@ -138,9 +199,9 @@ class NftReader:
         sets = list(self._ours(Msg.GETSET))
         counts: dict[Name, int] = {}
         for family, fields in sets:
-            count = fields.get(layout.SET_COUNT)
-            if count is not None:
-                counts[VERSIONS[family], _name(fields[2])] = int.from_bytes(count, "big")
+            number = fields.get(layout.SET_COUNT)
+            if number is not None:
+                counts[VERSIONS[family], _name(fields[2])] = int.from_bytes(number, "big")
         tables, chains = list(self._ours(Msg.GETTABLE)), list(self._ours(Msg.GETCHAIN))
         return Look(Ruleset(tables, chains, sets, list(self._ours(Msg.GETRULE))), counts)
 

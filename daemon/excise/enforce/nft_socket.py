@@ -69,6 +69,11 @@ class NftSocket:
         """Most bytes that one transaction may have (netlink_sendmsg: sk_sndbuf less a bit)."""
         return self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) - 1024
 
+    @property
+    def port(self) -> int:
+        """The port that the kernel tells others our changes come from."""
+        return int(self._socket.getsockname()[0])
+
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
@@ -126,6 +131,18 @@ class NftSocket:
                         answers[reply.sequence] = reply
             for sequence in range(first, first + len(part)):
                 yield answers.get(sequence, done[sequence])
+
+    def ask_several(self, message: Message) -> list[Reply]:
+        """Return the answers to a request about several things, up to the first that is missing."""
+        sequence = self._send([Message(message.type, message.family, message.payload, Nlm.ACK)])
+        replies: list[Reply] = []
+        while True:
+            for reply in self._receive():
+                if reply.sequence != sequence:
+                    continue
+                if reply.type == -NLMSG_ERROR:
+                    return replies
+                replies.append(reply)
 
     def _dump(self, message: Message) -> list[Reply]:
         asked = Message(message.type, message.family, message.payload, Nlm.DUMP)

@@ -8,9 +8,8 @@ from excise.decide.holding import Holding
 from excise.decide.plan import TOLERANCE_S, Element
 from excise.decide.span import BITS
 from excise.enforce import nft_layout as layout
+from excise.enforce.nft_layout import Name
 
-#: (IP version, set)
-Name = tuple[int, str]
 #: a set's name, None for what the kernel does not count as one entry
 Shelf = Name | None
 #: the sets that are ours to fill, by (version, name)

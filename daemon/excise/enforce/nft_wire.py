@@ -40,10 +40,13 @@ class Msg(IntEnum):
     DELRULE = 8
     NEWSET = 9
     GETSET = 10
+    DELSET = 11
     NEWSETELEM = 12
     GETSETELEM = 13
     DELSETELEM = 14
+    NEWGEN = 15
     GETGEN = 16
+    GETFLOWTABLE = 23
 
 
 class Nlm(IntFlag):

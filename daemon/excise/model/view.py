@@ -106,11 +106,36 @@ class InputView(msgspec.Struct, frozen=True):
     problem: str = ""
 
 
+class CountView(msgspec.Struct, frozen=True):
+    """Packets and bytes that the kernel took away."""
+
+    packets: int
+    bytes: int
+
+
+class AuditView(msgspec.Struct, frozen=True):
+    """Who else changes the kernel's tables: `state` is `listening`, `off`, or why it cannot be.
+
+    `foreign`: transactions of others that concerned our tables; `others`: that did not; `lost`:
+    how often the kernel had more to tell than there was room for. `last` says the newest.
+    """
+
+    state: str = "off"
+    foreign: int = 0
+    others: int = 0
+    lost: int = 0
+    last: str = ""
+    last_ts: float | None = None
+
+
 class EnforcerView(msgspec.Struct, frozen=True):
     """The kernel side: which backend, whether it agrees with the decisions, how it went.
 
     `lapsed` decisions have ended by the wall clock though not in event time: not enforced.
     `evicted` ones found no room in the kernel.
+    `dropped` is all that was taken away since the daemon came up, by measure (`drop`, `egress`,
+    `ingress`, `connections`); `throttled` the part of the throttles, by tier and measure, as last
+    read. `counted_ts` is when (epoch seconds, wall clock), None: never, or not counted.
     """
 
     backend: str
@@ -122,6 +147,22 @@ class EnforcerView(msgspec.Struct, frozen=True):
     problem: str = ""
     lapsed: int = 0
     evicted: int = 0
+    dropped: dict[str, CountView] = {}
+    throttled: dict[str, dict[str, CountView]] = {}
+    counted_ts: float | None = None
+    audit: AuditView = AuditView()
+
+
+class DroppedView(msgspec.Struct, frozen=True):
+    """What was taken away from a decision's target while the daemon ran, as last read.
+
+    `measures` has it by measure, as in `EnforcerView`; `counted_ts` is when it was read.
+    """
+
+    packets: int
+    bytes: int
+    measures: dict[str, CountView]
+    counted_ts: float
 
 
 class ReloadView(msgspec.Struct, frozen=True):

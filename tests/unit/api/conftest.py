@@ -28,6 +28,9 @@ from excise.model.step import (
 )
 from excise.model.view import (
     AllowView,
+    AuditView,
+    CountView,
+    DroppedView,
     EnforcerView,
     EngineStatus,
     EvidenceView,
@@ -246,7 +249,23 @@ class FakeControl:
         ]
 
     def enforcer(self):
-        return EnforcerView("nftables", True, 2, 9, 1, 0)
+        return EnforcerView(
+            backend="nftables",
+            in_sync=True,
+            entries=2,
+            changes=9,
+            repairs=1,
+            failures=0,
+            dropped={"drop": CountView(40, 2_400), "egress": CountView(7, 10_240)},
+            throttled={"crawl": {"egress": CountView(7, 10_240)}},
+            counted_ts=1000.0,
+            audit=AuditView("listening", 1, 5, 0, "nft (pid 4711) deleted table ip excise", 999.0),
+        )
+
+    def dropped(self, decision_id):
+        if decision_id != "d1":
+            return None
+        return DroppedView(7, 10_240, {"egress": CountView(7, 10_240)}, 1000.0)
 
     def not_ready(self):
         return list(self.reasons)

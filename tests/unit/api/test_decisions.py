@@ -22,6 +22,12 @@ FIRST = {
     "wanted": 3,
     "strikes": 0,
     "forced": False,
+    "dropped": {
+        "packets": 7,
+        "bytes": 10_240,
+        "measures": {"egress": {"packets": 7, "bytes": 10_240}},
+        "counted_ts": 1000.0,
+    },
 }
 
 
@@ -29,9 +35,10 @@ def test_a_decision_is_the_object_of_the_stream_without_op(served):
     assert FIRST == served.ask("GET", "/v1/decisions/d1")[2]
 
 
-def test_a_campaign_and_a_tier_are_absent_where_there_is_none(served):
+def test_a_campaign_a_tier_and_counters_are_absent_where_there_are_none(served):
     _, _, other = served.ask("GET", "/v1/decisions/d2")
     assert "tier" not in other
+    assert "dropped" not in other
     assert "c1" == other["campaign"]
     assert "campaign" not in FIRST
 

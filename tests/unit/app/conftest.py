@@ -10,6 +10,7 @@ from excise.config import Backend, Config
 from excise.daemon.clock import EngineTime
 from excise.daemon.converge import Converger
 from excise.daemon.core import Core
+from excise.daemon.culprits import Culprits
 from excise.daemon.ledger import Ledger
 from excise.daemon.reconcile import Reconciler
 from excise.daemon.roll import Roll
@@ -189,7 +190,8 @@ def core(rulebook, clock, fake_store, executor, log):
         return made.wish()
 
     converger = Converger(DryRun(clock.wall))
-    reconciler = Reconciler(converger, wish, executor, alarm, log)
+    culprits = Culprits(log, clock.wall)
+    reconciler = Reconciler(converger, wish, executor, alarm, log, culprits)
     ledger = Ledger(fake_store, EventStream(1), clock, executor, engine.decisions, alarm)
     made = Core(engine, ledger, reconciler, EngineTime(clock), Tally(), log, config, Roll([]))
     return made

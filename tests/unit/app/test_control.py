@@ -2,6 +2,7 @@ from contextlib import aclosing
 
 import pytest
 
+from excise.daemon import house
 from excise.daemon.control import RECORD, Daemon
 from excise.daemon.inputs import InputLoop
 from excise.daemon.readers import make_decoder
@@ -48,6 +49,7 @@ def daemon(core, clock, executor, write):
         decoder=decoder,
         progress=Progress(clock.monotonic, 60.0),
         kernel=executor,
+        meter=house.make_meter(core, executor),
         started_ts=clock.wall(),
         config_path=write("posture: enforce"),
     )
@@ -90,7 +92,7 @@ def test_pushed_records_are_counted_and_judged(daemon, turning):
 
 
 def test_a_stricter_posture_needs_the_kernel(daemon, turning, monkeypatch):
-    def refuse(protected, ports):
+    def refuse(protected, ports, guard):
         raise PrivilegeError("no CAP_NET_ADMIN")
 
     monkeypatch.setattr(daemon.core.reconciler.converger, "open", refuse)

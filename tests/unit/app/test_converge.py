@@ -5,6 +5,7 @@ from excise.daemon.roll import Roll
 from excise.decide.plan import ActiveSet, Measure, plan
 from excise.errors import DivergedError, EnforceError
 from excise.model.decision import Action
+from excise.model.portguard import NO_GUARD, PortGuard
 from excise.model.settings import DEFAULT_TIERS, Room
 
 NOW = 1_000_000.0
@@ -17,7 +18,7 @@ class FakeKernel:
 
     def __init__(self):
         self.calls = []
-        self.active = ActiveSet()
+        self.active = self.ours = ActiveSet()
         self.synced = True
         self.fail = {}
 
@@ -35,19 +36,24 @@ class FakeKernel:
 
     def apply(self, change):
         self._call("apply")
-        self.active = change.onto(self.active)
+        self.active = self.ours = change.onto(self.active)
         self.synced = True
 
     def replace(self, wish):
         self._call("replace")
         change = plan(wish, self.active)
-        self.active = change.onto(self.active)
+        self.active = self.ours = change.onto(self.active)
         self.synced = True
         return len(change)
 
-    def set_guards(self, allow, ports):
+    def repair(self):
+        self._call("repair")
+        self.active, self.synced = self.ours, True
+        return 1
+
+    def set_guards(self, allow, ports, guard):
         self._call("guards")
-        self.guards = (tuple(allow), tuple(ports))
+        self.guards = (tuple(allow), tuple(ports), guard)
 
     def in_sync(self):
         return self.synced
@@ -70,9 +76,9 @@ def converger(kernel):
     return Converger(kernel)
 
 
-def wish(*decisions, protected=(), now=NOW, room=None):
+def wish(*decisions, protected=(), now=NOW, room=None, guard=NO_GUARD):
     census = Roll(decisions).census(now)
-    return Wish(census, DEFAULT_TIERS, protected, (443,), now, room or Room())
+    return Wish(census, DEFAULT_TIERS, protected, (443,), now, room or Room(), guard)
 
 
 def dropped(kernel):
@@ -86,11 +92,30 @@ def test_nothing_is_touched_before_there_is_something_to_enforce(kernel, converg
     assert outcome.entries == 0
 
 
+def test_a_guard_holds_while_nothing_is_enforced(kernel, converger, decision):
+    guard = PortGuard((8000,), ("192.0.2.0/24",))
+    converger.converge(wish(decision(action=Action.OBSERVE), guard=guard))
+
+    assert kernel.calls == ["open", "guards", "replace", "guards"]
+    assert kernel.guards == ((), (443,), guard)
+
+
+def test_what_a_rule_lost_is_mended_though_no_element_is_missing(kernel, converger, decision):
+    converger.converge(wish(guard=PortGuard((8000,))))
+    kernel.calls.clear()
+    kernel.synced = False
+
+    outcome = converger.converge(wish(guard=PortGuard((8000,))))
+
+    assert kernel.calls == ["repair"]
+    assert outcome.repaired
+
+
 def test_the_first_decision_opens_guards_and_puts_all_in_place(kernel, converger, decision):
     outcome = converger.converge(wish(decision(), protected=("192.0.2.1/32",)))
 
     assert kernel.calls == ["open", "guards", "replace", "guards"]
-    assert kernel.guards == (("192.0.2.1/32",), (443,))
+    assert kernel.guards == (("192.0.2.1/32",), (443,), NO_GUARD)
     assert dropped(kernel) == ["203.0.113.7/32"]
     assert (outcome.entries, outcome.changes, outcome.repaired) == (1, 1, False)
 
@@ -182,7 +207,7 @@ def test_changed_guards_reach_the_kernel_even_after_a_failure(kernel, converger,
 
     converger.converge(wish(decision(), protected=("192.0.2.1/32",)))
 
-    assert kernel.guards == (("192.0.2.1/32",), (443,))
+    assert kernel.guards == (("192.0.2.1/32",), (443,), NO_GUARD)
 
 
 def test_decisions_past_their_end_by_the_wall_clock_are_counted_not_enforced(

@@ -3,7 +3,9 @@ import asyncio
 import pytest
 
 from excise.daemon.converge import Outcome
+from excise.daemon.culprits import Culprits
 from excise.daemon.reconcile import FALLBACK_AFTER, Reconciler
+from excise.enforce.base import ForeignChange, Witnessed
 from excise.errors import EnforceError
 
 
@@ -11,6 +13,7 @@ class FakeConverger:
     """Says how a round went; notes what it was asked for."""
 
     backend = "fake"
+    unmet = ""
 
     def __init__(self):
         self.wishes = []
@@ -18,6 +21,7 @@ class FakeConverger:
         self.drift = False
         self.repaired = False
         self.evicted = 0
+        self.news = []
 
     def converge(self, wish):
         self.wishes.append(wish)
@@ -29,6 +33,9 @@ class FakeConverger:
 
     def drifted(self):
         return self.drift
+
+    def witnessed(self):
+        return self.news.pop(0) if self.news else Witnessed(listening=True)
 
 
 @pytest.fixture
@@ -48,8 +55,9 @@ def reconciler(converger, executor, alarms, log):
         converger=converger,
         wish=lambda: next(numbers),
         executor=executor,
-        on_alarm=lambda code, _text: alarms.append(code),
+        on_alarm=lambda code, text: alarms.append((code, text)),
         log=log,
+        culprits=Culprits(log, lambda: 7.0),
     )
 
 
@@ -122,7 +130,7 @@ def test_a_person_is_called_once_when_it_falls_back_and_once_when_it_is_well(
 
     asyncio.run(story())
 
-    assert alarms == ["enforce-failed", "enforce-recovered"]
+    assert [code for code, _ in alarms] == ["enforce-failed", "enforce-recovered"]
 
 
 def test_while_it_fails_the_view_says_that_excise_only_observes(reconciler, converger):
@@ -144,7 +152,26 @@ def test_a_kernel_changed_by_others_is_put_right_without_a_decision(
 
     running(reconciler, story)
 
-    assert alarms == ["enforce-repaired"]
+    assert alarms == [("enforce-repaired", "the kernel's set was changed: by others; put right")]
+
+
+def test_what_only_a_person_can_do_is_an_alarm_once_and_in_the_view_all_the_time(
+    reconciler, converger, alarms, until
+):
+    converger.unmet = "nothing is enforced until iptables refers to x"
+
+    async def story():
+        await reconciler.settled(reconciler.kick())
+        await reconciler.settled(reconciler.kick())
+        told = ([code for code, _ in alarms], reconciler.view().problem, reconciler.view().in_sync)
+        converger.unmet = ""  # seen by the poll, without a decision
+        await until(lambda: not reconciler.view().problem)
+        return told
+
+    told = running(reconciler, story)
+
+    assert told == (["enforce-idle"], "nothing is enforced until iptables refers to x", True)
+    assert [code for code, _ in alarms] == ["enforce-idle", "enforce-met"]
 
 
 def test_a_full_kernel_is_told_once_and_when_there_is_room_again(reconciler, converger, alarms):
@@ -154,4 +181,24 @@ def test_a_full_kernel_is_told_once_and_when_there_is_room_again(reconciler, con
 
     asyncio.run(rounds())
 
-    assert ["kernel-full", "kernel-fits"] == alarms
+    assert ["kernel-full", "kernel-fits"] == [code for code, _text in alarms]
+
+
+def test_a_repair_names_who_was_heard(reconciler, converger, alarms, until):
+    flush = ForeignChange(4711, "nft", ("deleted table ip excise", "deleted table ip6 excise"))
+
+    async def story():
+        await reconciler.settled(reconciler.kick())
+        converger.drift, converger.repaired = True, True
+        converger.news = [Witnessed(), Witnessed((flush,), listening=True)]
+        await until(lambda: reconciler.repairs > 0)
+
+    running(reconciler, story)
+
+    said = "nft (pid 4711) deleted table ip excise, deleted table ip6 excise"
+    assert alarms == [("enforce-repaired", f"the kernel's set was changed: {said}; put right")]
+    assert (1, said, 7.0) == (
+        reconciler.view().audit.foreign,
+        reconciler.view().audit.last,
+        reconciler.view().audit.last_ts,
+    )

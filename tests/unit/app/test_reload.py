@@ -3,9 +3,12 @@ from dataclasses import replace
 import pytest
 
 from excise.config import Config
+from excise.daemon import reload
 from excise.daemon.reload import in_force, load_all, load_or_raise
 from excise.errors import InvalidError
+from excise.host import Places
 from excise.model.decision import Posture
+from excise.model.portguard import PortGuard
 from excise.model.settings import DEFAULT_TIERS, Policy
 
 
@@ -19,6 +22,7 @@ from excise.model.settings import DEFAULT_TIERS, Policy
         {"tiers": DEFAULT_TIERS[:1]},
         {"policy": Policy(drop=90.0)},
         {"protect_operator": False},
+        {"guard": PortGuard((8000,))},
     ],
 )
 def test_what_can_change_at_once_does(changed):
@@ -52,6 +56,17 @@ def test_a_configuration_that_cannot_be_read_says_everything_that_is_wrong(tmp_p
     assert len(errors) == 2
     with pytest.raises(InvalidError, match="1 more"):
         load_or_raise(path)
+
+
+def test_a_guard_never_shuts_the_port_by_which_the_operator_comes(tmp_path, monkeypatch):
+    (tmp_path / "sshd_config").write_text("Port 2222\n")
+    monkeypatch.setattr(reload, "Places", lambda: Places(sshd_config=tmp_path / "sshd_config"))
+    (tmp_path / "excise.yaml").write_text("guard: {ports: [8000, 2222]}\n")
+
+    loaded, errors = load_all(tmp_path / "excise.yaml")
+
+    assert loaded is None
+    assert errors == ("guard: 2222 is a port of this host's sshd; take it out of ports",)
 
 
 def test_a_broken_rule_refuses_the_whole_set(tmp_path):

@@ -1,6 +1,7 @@
 import pytest
 
 from excise.daemon.roll import Roll
+from excise.decide.span import parse_span
 from excise.model.decision import Action, DecisionEvent, Op, Plane
 
 
@@ -148,3 +149,14 @@ def test_forced_targets_are_known_while_their_decisions_live(place):
 
 def test_forced_targets_are_known_after_a_restart(decision):
     assert ["203.0.113.7/32"] == Roll([decision(forced=True)]).forced()
+
+
+def test_what_is_around_a_span_is_told_from_the_narrowest_on(place):
+    roll = Roll([])
+    for target in ("203.0.113.0/24", "203.0.113.8/29", "203.0.113.9/32", "192.0.2.0/24"):
+        roll.note(place(target))
+    around = [d.target for d in roll.around(parse_span("203.0.113.9"))]
+
+    assert ["203.0.113.9/32", "203.0.113.8/29", "203.0.113.0/24"] == around
+    assert ["203.0.113.0/24"] == [d.target for d in roll.around(parse_span("203.0.113.8/28"))]
+    assert [] == list(roll.around(parse_span("2001:db8::/64")))

@@ -80,3 +80,15 @@ def test_without_the_privilege_it_says_what_to_do(doctor):
     assert 1 == status
     assert "fail  nftables: " in text
     assert "CAP_NET_ADMIN" in text
+
+
+def test_the_rules_for_iptables_are_shell_lines_and_so_is_their_removal(doctor):
+    status, text = doctor("--iptables")
+    assert (0, True) == (status, "-A excise-in -i lo -j RETURN\n" in text)
+    _, undone = doctor("--iptables", "--undo")
+    assert "iptables -w -t raw -X excise-in" in undone
+
+
+def test_where_ipset_is_used_its_rules_are_looked_at(doctor):
+    status, text = doctor(inputs="enforcer: ipset\nposture: enforce\ninputs")
+    assert (1, True) == (status, "fail  iptables rules: 69 sets are not there yet" in text)

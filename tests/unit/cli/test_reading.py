@@ -14,19 +14,24 @@ ready      yes
 engine     12,345 records, 2 late, event time 1970-01-01T00:16:40Z, 3 with evidence
 decisions  2 active, 2 enforcing
 enforcer   nftables, in sync: 2 entries, 9 changes, 1 repair, 0 failures
+taken      by drops 40 packets, 2.3 KiB
+taken      by throttles egress 7 packets, 10.0 KiB
+taken      of it crawl: egress 7 packets, 10.0 KiB
+others     1 change, last 1970-01-01T00:16:39Z nft (pid 4711) deleted table ip excise
 rules      2 loaded
 input      /var/log/nginx/excise.log (record): following, 0 bytes behind, 12,345 records, \
 5 rejects (no-ts 4, not-json 1), last line 1970-01-01T00:16:40Z
 """,
     ("decisions",): """\
-TARGET          ACTION          UNTIL                 SCORE  BY        ID  REASON
-203.0.113.7/32  throttle crawl  1970-01-01T00:31:40Z  61.25  rules     d1  \
+TARGET          ACTION          UNTIL                 SCORE     TAKEN  BY        ID  REASON
+203.0.113.7/32  throttle crawl  1970-01-01T00:31:40Z  61.25  10.0 KiB  rules     d1  \
 It asks for far more than others do.
-acct-9          deny            1970-01-01T00:31:40Z  61.25  operator  d2  Asked for by its owner.
+acct-9          deny            1970-01-01T00:31:40Z  61.25         -  operator  d2  \
+Asked for by its owner.
 """,
     ("decisions", "--plane", "account", "--action", "deny", "--target", "acct-9"): """\
-TARGET  ACTION  UNTIL                 SCORE  BY        ID  REASON
-acct-9  deny    1970-01-01T00:31:40Z  61.25  operator  d2  Asked for by its owner.
+TARGET  ACTION  UNTIL                 SCORE  TAKEN  BY        ID  REASON
+acct-9  deny    1970-01-01T00:31:40Z  61.25      -  operator  d2  Asked for by its owner.
 """,
     ("decisions", "--campaign", "c9"): "no decisions\n",
     ("sources",): """\
@@ -56,9 +61,13 @@ RULE          FAMILY  POINTS  FIRED                 FEATURE      VALUE  THRESHOL
 volume.flood  volume   41.25  1970-01-01T00:16:35Z  requests_1h  4,120    1,800.5
 
 DECISIONS
-TARGET          ACTION          UNTIL                 SCORE  BY     ID  REASON
-203.0.113.7/32  throttle crawl  1970-01-01T00:31:40Z  61.25  rules  d1  \
+TARGET          ACTION          UNTIL                 SCORE     TAKEN  BY     ID  REASON
+203.0.113.7/32  throttle crawl  1970-01-01T00:31:40Z  61.25  10.0 KiB  rules  d1  \
 It asks for far more than others do.
+
+TAKEN AWAY
+203.0.113.7/32: egress 7 packets, 10.0 KiB
+as read 1970-01-01T00:16:40Z
 
 COLLATERAL
 5 % of the traffic or of the accounts behind it are honest, whichever is more.

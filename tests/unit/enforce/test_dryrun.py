@@ -4,7 +4,7 @@ import pytest
 
 from excise.decide.plan import ActiveSet, ChangeSet, Element, Measure, gather
 from excise.decide.span import parse_span
-from excise.enforce.base import Enforcer
+from excise.enforce.base import Enforcer, Witnessed
 from excise.enforce.dryrun import DryRun
 
 ONE = Element(Measure.DROP, parse_span("203.0.113.7"), 0, 600.0)
@@ -63,4 +63,5 @@ def test_closing_keeps_what_it_is_told_to_keep(dry, keep):
 def test_it_is_always_in_sync_and_sees_no_packet(dry):
     enforcer, _now = dry
     assert enforcer.in_sync()
-    assert {} == enforcer.counters()
+    assert ({}, {}) == (enforcer.counters([ONE]).traffic, enforcer.totals().traffic)
+    assert Witnessed() == enforcer.witnessed()

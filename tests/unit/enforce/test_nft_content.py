@@ -12,6 +12,7 @@ from excise.enforce import nft_content as content
 from excise.enforce import nft_layout as layout
 from excise.enforce.nft_elem import RawElement, element, elements_message, raw_elements
 from excise.enforce.nft_wire import Msg, Reply, parse
+from excise.model.portguard import NO_GUARD, PortGuard
 
 
 def named(message, kind=1):
@@ -210,8 +211,24 @@ def test_what_may_have_lapsed_by_now_is_not_missed():
     assert content.agrees(drop("203.0.113.7", 600.0), None, 599.0)
 
 
+def test_what_is_shut_is_held_beside_what_passes():
+    guard = PortGuard((8001, 8000), ("192.0.2.0/25", "192.0.2.128/25"))
+    held = content.guards_of([], [443], guard)
+
+    assert ((8000, 8001), (parse_span("192.0.2.0/24"),)) == (held.shut, held.shut_allow)
+    assert {"allow", "ports", "guarded", "guard_allow"} == {
+        named(m, 2) for m in content.guards(held)
+    }
+
+
+@pytest.mark.parametrize("port", [0, 65_536, -1])
+def test_what_is_no_port_cannot_be_shut(port):
+    with pytest.raises(ValueError, match="not a port"):
+        content.guards_of([], [443], PortGuard((port,)))
+
+
 def test_guards_are_emptied_and_filled_in_both_tables():
-    messages = list(content.guards([parse_span("192.0.2.0/24")], [443, 443]))
+    messages = list(content.guards(content.guards_of(["192.0.2.0/24"], [443, 443], NO_GUARD)))
     assert [
         (Msg.DELSETELEM, 2, "allow"),
         (Msg.DELSETELEM, 2, "ports"),

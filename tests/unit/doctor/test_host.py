@@ -4,21 +4,17 @@ import os
 
 import pytest
 
-from excise.config import Backend, Config, InputConfig
-from excise.doctor import (
-    Check,
-    Held,
-    State,
+from excise.config import Config, InputConfig
+from excise.doctor.check import Check, State
+from excise.doctor.host import (
     check_clock,
     check_config,
     check_input,
     check_kernel,
     check_rules,
     check_state,
-    check_tables,
-    examine,
 )
-from excise.errors import ConfigError, Mark, PrivilegeError
+from excise.errors import ConfigError, Mark
 
 as_root = pytest.mark.skipif(os.geteuid() == 0, reason="root may read and write everything")
 
@@ -98,60 +94,3 @@ def test_the_kernel_must_be_new_enough(release, persist, expected):
 )
 def test_the_clock_can_be_right(now, synchronised, expected):
     assert expected is check_clock(now, 2000.0, synchronised).state
-
-
-def tables_of(*held):
-    return {check.name: check for check in check_tables(Backend.NFTABLES, lambda: list(held))}
-
-
-def test_an_empty_ruleset_is_fine():
-    checks = tables_of()
-    assert {State.OK} == {check.state for check in checks.values()}
-    assert ("will be made", "none found") == (
-        checks["own table"].text,
-        checks["other firewalls"].text,
-    )
-
-
-def test_a_foreign_table_of_our_name_fails():
-    assert State.FAIL is tables_of(Held("excise", ours=False))["own table"].state
-    assert "in place" == tables_of(Held("excise", ours=True))["own table"].text
-
-
-def test_other_firewalls_are_named():
-    text = tables_of(
-        Held("firewalld", ours=False),
-        Held("filter", ours=False, chains=("INPUT", "ufw-user-input", "DOCKER-USER")),
-        Held("f2b-table", ours=False),
-        Held("crowdsec6", ours=False),
-        Held("mine", ours=False),
-    )["other firewalls"].text
-    assert text.startswith("CrowdSec, Docker, fail2ban, firewalld, ufw: ")
-
-
-@pytest.mark.parametrize(
-    ("backend", "expected"), [(Backend.NFTABLES, State.FAIL), (Backend.DRY_RUN, State.WARN)]
-)
-def test_without_the_privilege_only_who_needs_it_fails(backend, expected):
-    def refuse():
-        raise PrivilegeError("operation not permitted")
-
-    (check,) = check_tables(backend, refuse)
-    assert (expected, "operation not permitted") == (check.state, check.text)
-
-
-def test_everything_is_looked_at_even_if_the_configuration_is_broken(tmp_path):
-    config = tmp_path / "excise.yaml"
-    config.write_text("postur: observe\n")
-    names = [check.name for check in examine(config, list)]
-    assert [
-        "configuration",
-        "rules",
-        "input",
-        "state directory",
-        "kernel",
-        "clock",
-        "nftables",
-        "own table",
-        "other firewalls",
-    ] == names

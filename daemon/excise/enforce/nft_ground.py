@@ -1,0 +1,260 @@
+"""What the elements stand on: our tables with their sets, chains, rules and guards, kept sound.
+
+Not for several threads at once: whoever owns a ground has the lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
+from dataclasses import replace
+
+from excise.enforce import nft_content as content
+from excise.enforce import nft_layout as layout
+from excise.enforce.base import Witnessed
+from excise.enforce.nft_audit import NftAudit
+from excise.enforce.nft_check import (
+    Ruleset,
+    rules_intact,
+    ruleset_of,
+    sets_intact,
+    tables_intact,
+    tables_orphaned,
+)
+from excise.enforce.nft_content import Guards
+from excise.enforce.nft_reader import Look, NftReader
+from excise.enforce.nft_rules import Shape
+from excise.enforce.nft_socket import NftSocket
+from excise.enforce.nft_wire import Message, transactions
+from excise.errors import DivergedError, EnforceError, UnsupportedError
+
+#: transactions larger than this are not told to our own listener
+AUDIT_BYTES = 1 << 15
+
+
+class Ground:
+    """Owns the socket, the shape of the tables, and what the guards are.
+
+    `containers`: whether to look up replies of containers behind NAT in conntrack; None: wherever
+    some chain does NAT. The other arguments are as of `Nftables`.
+    """
+
+    def __init__(
+        self,
+        *,
+        owner: bool,
+        containers: bool | None,
+        shaping: bool,
+        audit: bool,
+        netns: str | None,
+        clock: Callable[[], float],
+    ) -> None:
+        self.guards = Guards()
+        #: how often sets were made anew, and how often rules were
+        self.builds = self.lays = 0
+        self._flags = layout.OWNER | layout.PERSIST if owner else 0
+        self._containers = containers
+        self._shape = Shape(shaping=shaping)
+        self._audits = audit
+        self._audit: NftAudit | None = None
+        self._deaf = ""
+        self._netns = netns
+        self._clock = clock
+        self._opened: NftSocket | None = None
+        self._generation = 0
+        #: whether our tables ought to be there
+        self._laid = False
+
+    @property
+    def socket(self) -> NftSocket:
+        """The socket; raises EnforceError before `connect`."""
+        if self._opened is None:
+            raise EnforceError("the nftables backend is not open: call open() first")
+        return self._opened
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a socket."""
+        return self._opened is not None
+
+    @property
+    def reader(self) -> NftReader:
+        """Questions over our socket."""
+        return NftReader(self.socket, self._clock)
+
+    def connect(self) -> None:
+        """Open the socket anew."""
+        self.shut()
+        self._opened = NftSocket(self._netns)
+
+    def shut(self) -> None:
+        """Close what is open."""
+        if self._audit is not None:
+            self._audit.close()
+            self._audit = None
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    def commit(self, messages: Sequence[Message]) -> None:
+        """Do all of it in one transaction, or nothing."""
+        if messages:
+            is_large = sum(len(m.payload) for m in messages) > AUDIT_BYTES
+            with self._audit.away() if self._audit and is_large else nullcontext():
+                self.socket.commit(messages)
+            # counted, not asked for: a foreign change in between must not pass unseen
+            self._generation = (self._generation + 1) & 0xFFFFFFFF
+
+    def take_over(self) -> bool:
+        """Make tables of an earlier run ours, with all that their sets hold; whether that can be.
+
+        Raises ForeignTableError for tables of our name that others made.
+        """
+        self.reader.tables()
+        self._generation = self.reader.generation()
+        look = self.reader.look()
+        self.guards = self.reader.guards(look.sets)
+        self._adapt()
+        wanted = self._wanted()
+        orphaned = bool(self._flags) and tables_orphaned(look.ruleset)
+        if not sets_intact(wanted, look.ruleset):
+            return False
+        if not (orphaned or tables_intact(wanted, look.ruleset)):
+            return False
+        if orphaned:
+            # by itself: no base chain is made in a transaction that changes its table
+            self.commit(list(layout.claim(self._flags)))
+        self._relay(look)
+        return True
+
+    def build(self, filling: Iterable[Sequence[Message]] = ()) -> None:
+        """Build both tables anew, with `filling` in them.
+
+        In one transaction, as far as it holds: nothing passes meanwhile.
+        """
+        exists = sorted(self.reader.tables())
+        units = list(filling)
+        try:
+            self._lay(exists, units)
+        except UnsupportedError:
+            if not self._flags:
+                raise
+            self._flags = 0  # before 6.9 a table cannot outlive its owner: do without one
+            self._lay(exists, units)
+        self._laid = True
+
+    def mend(self) -> Look:
+        """Make tables, sets, chains, rules and guards what they ought to be; return the look."""
+        self._generation = self.reader.generation()
+        look = self.reader.look()
+        self._adapt()
+        if not self._has_sets(look):
+            self.build()
+            return self.reader.look()
+        if not self._stands(look):
+            self._relay(look)
+        return look
+
+    def changed(self) -> bool:
+        """Whether somebody else changed the ruleset since the last `settle`."""
+        return self.reader.generation() != self._generation
+
+    def settle(self) -> Look | None:
+        """Look at what somebody else changed; None unless our tables are as they ought to be.
+
+        Where that change began or ended NAT, the rules for containers follow it.
+        """
+        generation = self.reader.generation()
+        look = self.reader.look()
+        if not self._laid:
+            return None if look.ruleset.tables else look
+        if not (self._has_sets(look) and self._stands(look)):
+            return None
+        self._generation = generation
+        if self._adapt():
+            self._relay(look)
+        return look
+
+    def set_guards(self, wanted: Guards) -> None:
+        """Make the guards so. Raises DivergedError if they are not afterwards."""
+        if wanted == self.guards:
+            return
+        # noted first: should this fail, `mend` puts them in place
+        self.guards = wanted
+        if self._adapt():
+            self._relay(self.reader.look())
+        else:
+            self.commit(list(content.guards(wanted)))
+        if not self.reader.holds(wanted, self.reader.sets()):
+            raise DivergedError("the guard sets did not take; the tables must be built anew")
+
+    def lift(self) -> None:
+        """Remove both tables."""
+        self.commit(layout.remove(self.reader.tables()))
+        self._laid = False
+
+    def listen(self) -> None:
+        """Begin to listen for others; where that may not be, changes stay without a name."""
+        if not self._audits:
+            return
+        try:
+            self._audit, self._deaf = NftAudit(self.socket.port, self._netns), ""
+        except OSError as error:
+            self._go_deaf(error)
+
+    def witnessed(self) -> Witnessed:
+        """Return what others did since the last call; nothing unless it listens."""
+        if self._audit is None:
+            return Witnessed(problem=self._deaf)
+        try:
+            return self._audit.witnessed()
+        except OSError as error:
+            self._go_deaf(error)
+            return Witnessed(problem=self._deaf)
+
+    def _go_deaf(self, error: OSError) -> None:
+        self._deaf = f"cannot listen for changes of others: {error}"
+        if self._audit is not None:
+            self._audit.close()
+            self._audit = None
+
+    def _adapt(self) -> bool:
+        """Bring the shape to what guards and NAT ask for; return whether it changed."""
+        nat = frozenset(layout.FAMILIES if self._containers else ())
+        if self._containers is None:
+            nat = self.reader.nat()
+        shape = replace(self._shape, guard=bool(self.guards.shut), nat=nat)
+        changed, self._shape = shape != self._shape, shape
+        return changed
+
+    def _wanted(self) -> Ruleset:
+        return ruleset_of(layout.build((), self._flags, self._shape))
+
+    def _has_sets(self, look: Look) -> bool:
+        wanted = self._wanted()
+        return tables_intact(wanted, look.ruleset) and sets_intact(wanted, look.ruleset)
+
+    def _stands(self, look: Look) -> bool:
+        """Whether no set is missing, all rules are ours, and the guard sets hold what they must."""
+        wanted = {(v, spec.name) for v in layout.FAMILIES for spec in self._sets(v)}
+        return (
+            wanted <= look.sets
+            and rules_intact(self._wanted(), look.ruleset)
+            and self.reader.holds(self.guards, look.sets)
+        )
+
+    def _sets(self, version: int) -> tuple[layout.SetSpec, ...]:
+        return layout.sets_of(version, self._shape)
+
+    def _relay(self, look: Look) -> None:
+        """Lay chains, rules and guards anew in one transaction; the other sets stay as they are."""
+        laid = layout.relay(look.chains, look.sets, self._shape)
+        self.commit([*laid, *content.guards(self.guards)])
+        self.lays += 1
+        self._laid = True
+
+    def _lay(self, exists: Sequence[int], units: Sequence[Sequence[Message]]) -> None:
+        ground = [*layout.build(exists, self._flags, self._shape), *content.guards(self.guards)]
+        for part in transactions([ground, *units], self.socket.limit_bytes):
+            self.commit(part)
+        self.builds, self.lays = self.builds + 1, self.lays + 1

@@ -1,0 +1,222 @@
+"""What the chains say: every rule of our tables, as expressions, in order. Pure.
+
+Order is the safety: loopback and the allowed pass first, then only our service ports are looked
+at, and of those only what stands in a set is touched. Prerouting at -310 is before conntrack
+and destination NAT, so the port seen there is the published one; postrouting comes after source
+NAT, so that replies from a container bear the published port again. In between, in the forward
+hook, they bear the container's own, and only conntrack knows the published one.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from excise.enforce import nft_expr as expr
+
+TCP, UDP = 6, 17
+DROP, ACCEPT, JUMP, GOTO = 0, 1, -3, -4  # NF_*, NFT_*
+META_LENGTH, META_PRIORITY, META_IIF, META_OIF, META_OIFNAME, META_L4PROTO = 0, 2, 4, 5, 7, 16
+CT_DIRECTION, CT_PROTO_DST = 1, 12  # NFT_CT_*
+ORIGINAL, REPLY = 0, 1  # IP_CT_DIR_*
+NETWORK, TRANSPORT = 1, 2  # NFT_PAYLOAD_*_HEADER
+GREATER = 4  # NFT_CMP_GT
+LOOPBACK = struct.pack("=I", 1)  # LOOPBACK_IFINDEX
+EARLY = -310  # before NF_IP_PRI_RAW
+AFTER_NAT = 110  # after NF_IP_PRI_NAT_SRC
+#: a packet longer than this carries data, whatever its TCP options
+BARE_BYTES = {4: 120, 6: 140}
+#: chains at a hook: (NF_INET_* hook, priority)
+HOOKED = {
+    "pre": (0, EARLY),
+    "forwarded": (2, EARLY),
+    "out": (3, EARLY),
+    "post": (4, AFTER_NAT),
+}
+CALLED = ("inbound", "newconn", "indata", "cut", "outdata")
+GUARD_CALLED = ("shut", "shut_reply")
+#: what a listing says of a chain
+ABOUT = {
+    "pre": "what comes in, by the port it was sent to",
+    "forwarded": "what containers send",
+    "out": "what this host sends",
+    "post": "what goes out, by the port it is seen to come from",
+    "inbound": "towards the service ports",
+    "newconn": "begins a connection",
+    "indata": "carries data to us",
+    "cut": "from the service ports: a server refused its packets stops at once",
+    "outdata": "from the service ports",
+    "shut": "towards the guarded ports",
+    "shut_reply": "from the guarded ports",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Which optional parts the tables have.
+
+    `guard`: ports are shut to all but named networks. `nat`: IP versions whose forwarded replies
+    are looked up in conntrack; asking loads it, which costs every packet. `shaping`: egress
+    throttles may be a class of a queueing discipline.
+    """
+
+    guard: bool = False
+    nat: frozenset[int] = frozenset()
+    shaping: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One rule of a chain, with the words that a listing shows behind it."""
+
+    chain: str
+    expressions: tuple[bytes, ...]
+    comment: str = ""
+
+
+def called(shape: Shape) -> tuple[str, ...]:
+    """Return the chains of a shape that are at no hook."""
+    return (*CALLED, *(GUARD_CALLED if shape.guard else ()))
+
+
+def rules(version: int, shape: Shape) -> Iterator[Rule]:
+    """Yield the rules of the table of an IP version, chain by chain, each in order."""
+    source, target = _address(version, 0), _address(version, 1)
+    accept = expr.verdict(ACCEPT)
+
+    yield Rule("pre", (expr.meta(META_IIF), expr.compare(LOOPBACK), accept))
+    yield Rule("pre", (source, expr.lookup("allow"), accept))
+    if shape.guard:
+        yield from _ported("pre", 2, "guarded", "shut")
+    yield from _ported("pre", 2, "ports", "inbound")
+    yield from _inbound(version, source)
+    for hook in ("forwarded", "out"):
+        yield Rule(hook, (target, expr.lookup("allow"), accept))
+        if shape.guard and hook == "out":
+            # what is forwarded may bear a guarded port and have been published by another
+            yield from _ported(hook, 0, "guarded", "shut_reply")
+        yield from _ported(hook, 0, "ports", "cut")
+    if version in shape.nat:
+        yield from _published("ports", "cut")
+        if shape.guard:
+            yield from _published("guarded", "shut_reply")
+    yield from _cut(version, target)
+    if shape.guard:
+        yield from _shut(version, source, target)
+    yield Rule("post", (target, expr.lookup("allow"), accept))
+    yield from _ported("post", 0, "ports", "outdata")
+    if shape.shaping:
+        yield from _shaped(target)
+    for match in _matches("egr", version, target):
+        yield Rule("outdata", (*match, *_taken()))
+
+
+def _inbound(version: int, source: bytes) -> Iterator[Rule]:
+    is_data = _carries_data(version)
+    for match in _matches("block", version, source):
+        yield Rule("inbound", (*match, *_taken()))
+    yield Rule("inbound", (*_protocol(TCP), *_is_syn(), expr.verdict(GOTO, "newconn")))
+    # a jump: with early data (0-RTT) the first packet carries a prompt too
+    quic = (*_protocol(UDP), *_is_initial(), expr.verdict(JUMP, "newconn"))
+    yield Rule("inbound", quic, "QUIC Initial")
+    yield Rule("inbound", (*is_data, expr.verdict(GOTO, "indata")), "more than a bare ACK")
+    for chain, name in (("newconn", "newc"), ("indata", "igr")):
+        for match in _matches(name, version, source):
+            yield Rule(chain, (*match, *_taken()))
+
+
+def _matches(name: str, version: int, address: bytes) -> Iterator[tuple[bytes, ...]]:
+    """Yield a match for each set of a measure: of addresses, of v6 /64s, of networks."""
+    yield address, expr.lookup(name)
+    if version == 6:
+        yield address, expr.mask(b"\xff" * 8 + bytes(8)), expr.lookup(f"{name}_64")
+    yield address, expr.lookup(f"{name}_net")
+
+
+def _taken() -> tuple[bytes, ...]:
+    """Drop; what is taken away is counted, which costs nothing but to the packets that end here."""
+    return expr.counter(), expr.verdict(DROP)
+
+
+def _published(ports: str, go_to: str) -> Iterator[Rule]:
+    """Replies of a container that bear its own port: conntrack knows the published one."""
+    for protocol in (TCP, UDP):
+        found = (
+            *_protocol(protocol),
+            expr.conntrack(CT_DIRECTION),
+            expr.compare(bytes([REPLY])),
+            expr.conntrack(CT_PROTO_DST, ORIGINAL),
+            expr.lookup(ports),
+            expr.verdict(GOTO, go_to),
+        )
+        yield Rule("forwarded", found, "published by NAT")
+
+
+def _cut(version: int, target: bytes) -> Iterator[Rule]:
+    """Refuse our own server its packets: it stops at once, where TCP would try for minutes."""
+    for match in _matches("block", version, target):
+        yield Rule("cut", (*_protocol(TCP), *match, expr.counter(), expr.reject_with_reset()))
+        yield Rule("cut", (*match, expr.counter(), expr.reject_unreachable(version)))
+
+
+def _shut(version: int, source: bytes, target: bytes) -> Iterator[Rule]:
+    accept, oif_lo = expr.verdict(ACCEPT), (expr.meta(META_OIF), expr.compare(LOOPBACK))
+    yield Rule("shut", (source, expr.lookup("guard_allow"), accept))
+    yield Rule("shut", (expr.verdict(DROP),))
+    yield Rule("shut_reply", (*oif_lo, accept))
+    yield Rule("shut_reply", (target, expr.lookup("guard_allow"), accept))
+    yield Rule("shut_reply", (*_protocol(TCP), expr.reject_with_reset()))
+    yield Rule("shut_reply", (expr.reject_unreachable(version),))
+
+
+def _shaped(target: bytes) -> Iterator[Rule]:
+    """Where an interface has our classes, one of them holds the rate instead of the policer."""
+    for name in ("cls", "cls_net"):
+        found = (
+            expr.meta(META_OIFNAME),
+            expr.lookup("shaped"),
+            target,
+            expr.look_up_value(name),
+            expr.set_meta(META_PRIORITY),
+            expr.verdict(ACCEPT),
+        )
+        yield Rule("outdata", found)
+
+
+def _ported(chain: str, offset: int, ports: str, go_to: str) -> Iterator[Rule]:
+    """Yield rules for TCP and UDP whose source (0) or destination (2) port is in a set."""
+    for protocol in (TCP, UDP):
+        port = expr.payload(TRANSPORT, offset, 2)
+        found = (*_protocol(protocol), port, expr.lookup(ports), expr.verdict(GOTO, go_to))
+        yield Rule(chain, found)
+
+
+def _address(version: int, which: int) -> bytes:
+    """Load the source (0) or destination (1) address: struct iphdr, struct ipv6hdr."""
+    first, length = (12, 4) if version == 4 else (8, 16)
+    return expr.payload(NETWORK, first + which * length, length)
+
+
+def _protocol(number: int) -> tuple[bytes, ...]:
+    return expr.meta(META_L4PROTO), expr.compare(bytes([number]))
+
+
+def _is_syn() -> tuple[bytes, ...]:
+    """Match FIN, SYN, RST, ACK = SYN (RFC 9293, byte 13 of the header)."""
+    return expr.payload(TRANSPORT, 13, 1), expr.mask(b"\x17"), expr.compare(b"\x02")
+
+
+def _is_initial() -> tuple[bytes, ...]:
+    """Match a packet with which a client begins a QUIC connection.
+
+    The byte after the UDP header says long header, type Initial (RFC 9000, 17.2; RFC 9369, 3.2).
+    Taken in is 0-RTT; left out is the fixed bit, which may be greased (RFC 9287). A short header
+    never matches, nor DTLS.
+    """
+    return expr.payload(TRANSPORT, 8, 1), expr.mask(b"\xa0"), expr.compare(b"\x80")
+
+
+def _carries_data(version: int) -> tuple[bytes, ...]:
+    bare = struct.pack("!I", BARE_BYTES[version])
+    return expr.meta(META_LENGTH), expr.to_network_order(), expr.compare(bare, GREATER)
