@@ -5,8 +5,11 @@ PYTHON ?= /usr/bin/python3
 VENV := .venv
 BIN := $(VENV)/bin
 APT := python3 python3-venv nginx-light libnginx-mod-http-js nftables iproute2 openssl procps systemd ipset iptables ufw curl systemd-journal-remote logrotate
+# What only some need: the tests of the other gateways' files, and `make demo GATEWAY=haproxy|caddy`.
+GATEWAYS_APT := haproxy caddy
+GATEWAY ?= nginx
 
-.PHONY: setup lint types arch unit unit-unprivileged test demo bench clean
+.PHONY: setup gateways lint types arch unit unit-unprivileged test demo bench clean
 
 setup: $(VENV)/.ready
 
@@ -35,11 +38,15 @@ unit-unprivileged: setup
 	./.ci/unprivileged $(BIN)/python -m pytest -p no:cacheprovider \
 	  $(or $(ARGS),tests/netns/test_nft_ruleset.py tests/netns/test_heal.py)
 
-test: lint types arch unit
+test: gateways lint types arch unit
 	$(BIN)/excise check
 
+gateways: setup
+	@./.ci/apt $(GATEWAYS_APT)
+
 demo: setup
-	$(BIN)/python -m demo $(if $(KEEP),--keep)
+	@./.ci/apt $(filter $(GATEWAY),$(GATEWAYS_APT))
+	$(BIN)/python -m demo --gateway $(GATEWAY) $(if $(KEEP),--keep)
 
 bench: setup
 	$(BIN)/python -m tests.bench $(ARGS)

@@ -1,4 +1,7 @@
-"""`python -m demo [--keep | --stop]`: see the package. Status 0 only if all of it was observed."""
+"""`python -m demo [--gateway NAME] [--keep | --stop]`: see the package.
+
+Status 0 only if all of it was observed.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import time
 from types import FrameType
 
 from demo.checks import BOLD, GREEN, RED, Checks, paint
+from demo.fronts import FRONTS
 from demo.shapes import client_addresses
 from demo.story import Story
 from demo.world import World, WorldError, stop_kept
@@ -23,6 +27,7 @@ def interrupt(_: int, __: FrameType | None) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m demo")
+    parser.add_argument("--gateway", choices=FRONTS, default="nginx", help="what is in front")
     parser.add_argument("--keep", action="store_true", help="leave it running and say how to look")
     parser.add_argument("--stop", action="store_true", help="end what --keep left")
     args = parser.parse_args()
@@ -32,7 +37,7 @@ def main() -> int:
     for number in STOPPING:
         signal.signal(number, interrupt)
     try:
-        return run(keep=args.keep)
+        return run(front=args.gateway, keep=args.keep)
     except WorldError as error:
         print(paint(f"demo: {error}", RED), file=sys.stderr)
         return 1
@@ -41,12 +46,12 @@ def main() -> int:
         return INTERRUPTED
 
 
-def run(*, keep: bool) -> int:
+def run(*, front: str, keep: bool) -> int:
     checks, began = Checks(), time.monotonic()
     world = World.make(client_addresses())
     kept = False
     try:
-        story = Story(world, checks)
+        story = Story(world, checks, front)
         story.tell()
         if keep:
             world.keep()

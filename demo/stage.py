@@ -24,7 +24,7 @@ LINE_TOLERANCE_S = 0.002
 
 @dataclass(frozen=True)
 class Logged:
-    """What is needed of one line that nginx wrote."""
+    """What is needed of one line that was logged."""
 
     ts: float
     client: str
@@ -78,7 +78,7 @@ class Stage:
         for line in self._events.new():
             if "op" in line:
                 self._verdict(Verdict.read(line))
-        self.logged += [Logged(x["ts"], x["client"], x["account"]) for x in self._log.new()]
+        self.logged += [Logged(x["ts"], x["client"], x.get("account", "")) for x in self._log.new()]
         now = time.time()
         if self.daemon is not None and now >= self._next_score:
             self._next_score = now + SCORE_EVERY_S
@@ -126,7 +126,7 @@ class Stage:
         self.say(text)
 
     def accounts(self, shapes: Sequence[Shape]) -> set[str]:
-        """Return the account ids under which nginx logged some shapes."""
+        """Return the account ids under which the gateway logged some shapes."""
         addresses = {a for s in shapes for a in s.addresses}
         return {x.account for x in self.logged if x.client in addresses}
 

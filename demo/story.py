@@ -11,6 +11,7 @@ from typing import Any
 from demo import gateway
 from demo.checks import Checks
 from demo.daemon import TIERS, Daemon
+from demo.fronts import FRONTS, Front
 from demo.meter import Seconds, Sum, rate
 from demo.shapes import HARVESTER, HONEST, Shape
 from demo.stage import Stage
@@ -30,8 +31,9 @@ KERNEL_WITHIN_S = 1.0
 class Story:
     """One telling, in one world."""
 
-    def __init__(self, world: World, checks: Checks) -> None:
+    def __init__(self, world: World, checks: Checks, front: str = "nginx") -> None:
         self.world, self.checks = world, checks
+        self.front: Front = FRONTS[front]
         self.stage = Stage(world)
         self.daemon = Daemon(world)
         self.harvester: Process | None = None
@@ -50,10 +52,12 @@ class Story:
 
     def set_up(self) -> None:
         world, stage = self.world, self.stage
-        stage.title("A model server with nginx and TLS, and excise with the rules it ships")
-        gateway.start(world)
-        model = ["-m", "demo.stub", "--port", str(gateway.MODEL_PORT)]
-        self._python("model", world.server, *model, "--tokens-per-s", str(TOKENS_PER_S))
+        front = self.front
+        stage.title(f"A model server with {front.title}, and excise with the rules it ships")
+        front.start(world)
+        model = [*front.before(world), sys.executable, "-m", front.model]
+        model += ["--port", str(gateway.MODEL_PORT), "--tokens-per-s", str(TOKENS_PER_S)]
+        world.start("model", world.server, *model)
         self._python("kernel", world.server, "-m", "demo.kernel")
         stage.wait(lambda: bool(self.connects(HONEST[0].addresses[0])), 10)
         self.daemon.start()
@@ -207,12 +211,12 @@ class Story:
             )
 
     def read(self) -> None:
-        """Every line that nginx wrote is a record in the daemon."""
+        """Every line that was written is a record in the daemon."""
         lines = len(self.stage.logged)
         self.stage.wait(lambda: self.input()["records"] >= lines, 5)
         view = self.input()
         self.checks.that(
-            "every request that nginx logged was read", not view["rejects"],
+            "every request that was logged was read", not view["rejects"],
             f"{view['records']} records, {sum(view['rejects'].values())} rejects",
         )  # fmt: skip
 

@@ -48,6 +48,13 @@ def last_events(body: dict[str, Any], generated: int) -> bytes:
     return event(end) + b"data: [DONE]\n\n"
 
 
+def document_of(body: dict[str, Any], tokens: int) -> bytes:
+    message = {"role": "assistant", "content": WORD * tokens}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    value = completion_head(stream=False) | {"choices": [choice], "usage": usage(body, tokens)}
+    return json.dumps(value).encode()
+
+
 def event(value: dict[str, Any]) -> bytes:
     return b"data: " + json.dumps(value, separators=(",", ":")).encode() + b"\n\n"
 
@@ -108,10 +115,7 @@ class Stub:
         self, writer: asyncio.StreamWriter, body: dict[str, Any], tokens: int
     ) -> None:
         await asyncio.sleep(tokens / (self.tokens_per_s * JSON_SPEEDUP))
-        message = {"role": "assistant", "content": WORD * tokens}
-        choice = {"index": 0, "message": message, "finish_reason": "stop"}
-        value = completion_head(stream=False) | {"choices": [choice], "usage": usage(body, tokens)}
-        data = json.dumps(value).encode()
+        data = document_of(body, tokens)
         writer.write(header("200 OK", "application/json", len(data)) + data)
         await writer.drain()
 

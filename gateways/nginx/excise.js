@@ -4,15 +4,19 @@
 //
 // nginx gives each request its own copy of this module, so the variables below are per request.
 import crypto from 'crypto';
+import fs from 'fs';
 import key from 'excise_key.js';
 
-const TAIL_BYTES = 4096; // an OpenAI-shaped response tells its usage last
+const USAGE_BYTES = 1024; // as much as a usage object is long
+const CUT_BYTES = 32; // its name may be cut between two pieces
 const ACCOUNT_DIGITS = 24;
 const PROMPT_DIGITS = 16;
 const CHAIN_ENDS = 4; // of a long chain the first and the last four are told
+const END_MESSAGES = 512; // what is between so many at either end counts as one message
 
 let events = 0;
-let tail = Buffer.alloc(0);
+let cut = Buffer.alloc(0);
+let told = '';
 let request = null;
 let chain = null;
 
@@ -28,17 +32,29 @@ function observe(r, data, flags) {
             events++;
             at = data.indexOf('data: {', at + 1);
         }
-        tail = Buffer.concat([tail, data]).slice(-TAIL_BYTES);
+        watch(data);
     }
     r.sendBuffer(data, flags);
 }
 
-// Quotes inside generated text are escaped in JSON, so `"usage":` cannot be written by a prompt.
+// Keeps the last usage object from its name on. Quotes inside generated text are escaped in JSON,
+// so a prompt cannot write one; what a client may have echoed behind it (metadata) holds text only.
+function watch(data) {
+    if (told !== '' && told.length < USAGE_BYTES) {
+        told += data.slice(0, USAGE_BYTES - told.length).toString();
+    }
+    const seen = Buffer.concat([cut, data]);
+    let at = seen.indexOf('"usage"');
+    while (at !== -1) {
+        const text = seen.slice(at, at + USAGE_BYTES).toString();
+        if (/^"usage"\s*:\s*\{/.test(text)) told = text;
+        at = seen.indexOf('"usage"', at + 1);
+    }
+    cut = seen.slice(-CUT_BYTES);
+}
+
 function usage(names) {
-    const text = tail.toString();
-    const at = text.lastIndexOf('"usage":');
-    if (at === -1) return '';
-    const found = new RegExp('"(?:' + names + ')"\\s*:\\s*(\\d+)').exec(text.slice(at));
+    const found = new RegExp('"(?:' + names + ')"\\s*:\\s*(\\d+)').exec(told);
     return found ? found[1] : '';
 }
 
@@ -67,7 +83,12 @@ function messages(body) {
 function hashes(r) {
     if (chain !== null) return chain;
     let link = '';
-    chain = messages(parsed(r)).map((message) => {
+    let said = messages(parsed(r));
+    if (said.length > 2 * END_MESSAGES + 1) {
+        const middle = said.slice(END_MESSAGES, -END_MESSAGES);
+        said = said.slice(0, END_MESSAGES).concat([middle], said.slice(-END_MESSAGES));
+    }
+    chain = said.map((message) => {
         link = keyed('prompt', link + JSON.stringify(message), PROMPT_DIGITS);
         return link;
     });
@@ -84,10 +105,26 @@ function prompt_at(r, place) {
 
 // What the application says wins: it knows which keys belong to one account.
 function account(r) {
-    const told = r.variables.upstream_http_x_excise_account;
-    if (told) return told;
+    const name = r.variables.upstream_http_x_excise_account;
+    if (name) return name;
+    return r.variables.status === '401' ? '' : claimed(r); // anybody can claim a name
+}
+
+function claimed(r) {
     const credential = r.headersIn['Authorization'] || r.headersIn['X-Api-Key'];
     return credential ? keyed('account', credential, ACCOUNT_DIGITS) : '';
+}
+
+// `excise verdicts` keeps a file for each account to deny; it is good until its time of change.
+function denied(r) {
+    const name = claimed(r);
+    if (!name) return '';
+    try {
+        const file = fs.statSync(r.variables.excise_verdicts + '/' + name + '.denied');
+        return file.mtimeMs > Date.now() ? '1' : '';
+    } catch (e) {
+        return ''; // no such file, no such directory: nobody is denied
+    }
 }
 
 function model(r) {
@@ -97,8 +134,8 @@ function model(r) {
 
 // A stream that was cut off never told its usage: its events are then the tokens sent so far.
 function output_tokens() {
-    const told = usage('completion_tokens|output_tokens');
-    return told !== '' || events === 0 ? told : String(events);
+    const count = usage('completion_tokens|output_tokens');
+    return count !== '' || events === 0 ? count : String(events);
 }
 
 function stream(r) {
@@ -118,7 +155,7 @@ function logit_bias(r) {
 }
 
 export default {
-    observe, account, model, output_tokens, stream, logprobs, logit_bias,
+    observe, account, denied, model, output_tokens, stream, logprobs, logit_bias,
     input_tokens: () => usage('prompt_tokens|input_tokens'),
     reasoning_tokens: () => usage('reasoning_tokens'),
     cached_tokens: () => usage('cached_tokens'),

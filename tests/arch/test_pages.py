@@ -16,6 +16,9 @@ from excise.decode.registry import AUTO, FORMATS
 from excise.features.clock import WITNESSES
 from excise.features.interner import HIGH_WATER, LOW_WATER
 from excise.features.population import REFRESH_S
+from excise.gateways import settings
+from excise.gateways.keyed import LEAST_KEY_BYTES
+from excise.gateways.verdicts import LEASE_S
 from excise.model.duration import format_duration
 from excise.model.entity import Family
 from excise.model.settings import DEFAULT_TIERS, Governor, Policy, Settings
@@ -106,6 +109,34 @@ def test_the_changelog_says_which_families_have_no_rules(checkout):
     gap = f"No rules are shipped yet in the families {' and '.join(without)}."
 
     assert not without or gap in text
+
+
+# Gateways
+
+
+def test_every_gateway_has_its_page_and_every_page_names_its_files(checkout):
+    told = {d.name: (checkout / "docs" / f"gateways-{d.name}.md").read_text()
+            for d in (checkout / "gateways").iterdir()}  # fmt: skip
+    files = [f for f in (checkout / "gateways").glob("*/*") if f.is_file()]
+    unnamed = [f.name for f in files if f.name not in told[f.parent.name]]
+
+    assert [] == unnamed
+
+
+def test_every_variable_of_the_tap_is_explained_and_no_other(checkout):
+    text = (checkout / "docs" / "gateways-vllm.md").read_text()
+    rows = re.findall(r"^\| `(EXCISE_\w+)` \|", text, re.MULTILINE)
+
+    assert [settings.RECORDS, settings.KEY_FILE, settings.TRUSTED, settings.MAX_BODY] == rows
+    assert f"{settings.DEFAULT_BODY_BYTES // 2**20} MiB if not set" in text
+    assert f"at least {LEAST_KEY_BYTES} bytes" in text
+
+
+def test_a_denial_lasts_as_long_as_the_page_says(checkout):
+    text = (checkout / "docs" / "gateways-verdicts.md").read_text()
+
+    assert f"good for { {30.0: 'half a minute'}[LEASE_S] } at most" in text
+    assert f"back within {LEASE_S / 2:g} seconds" in text
 
 
 # The first page

@@ -28,6 +28,16 @@ def unit(tmp_path):
     return copy
 
 
+@pytest.fixture
+def verdicts(tmp_path):
+    """The same of the unit that tells gateways."""
+    excise = Path(sys.executable).with_name("excise")
+    copy = tmp_path / "excise-verdicts.service"
+    text = (SYSTEMD / "excise-verdicts.service").read_text()
+    copy.write_text(text.replace("/usr/bin/excise", str(excise)))
+    return copy
+
+
 def settings():
     """Return (key, value) of every line that sets something."""
     lines = [line for line in UNIT.read_text().splitlines() if "=" in line and line[0] != "#"]
@@ -42,6 +52,18 @@ def test_the_unit_has_no_mistakes(unit):
 
 def test_the_unit_is_little_exposed(unit):
     done = run("systemd-analyze", "security", "--offline=true", "--threshold=20", str(unit))
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_unit_that_tells_gateways_has_no_mistakes(verdicts):
+    done = run("systemd-analyze", "verify", str(verdicts))
+
+    assert (done.stderr, done.returncode) == ("", 0)
+
+
+def test_the_unit_that_tells_gateways_is_little_exposed(verdicts):
+    done = run("systemd-analyze", "security", "--offline=true", "--threshold=20", str(verdicts))
 
     assert done.returncode == 0, done.stdout
 

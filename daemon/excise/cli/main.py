@@ -25,6 +25,7 @@ VERBS = (
     "top",
     "events",
     "decisions",
+    "verdicts",
     "sources",
     "campaigns",
     "explain",

@@ -1,6 +1,7 @@
-"""A real nginx with the shipped files, in namespaces of its own (`demo.world` makes them)."""
+"""Real gateways with the shipped files, in namespaces of their own (`demo.world` makes them)."""
 
 import json
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -11,7 +12,10 @@ ROOT = Path(__file__).resolve().parents[3]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from demo import gateway  # noqa: E402 - needs the path above
+from demo import caddy as demo_caddy  # noqa: E402 - needs the path above
+from demo import gateway  # noqa: E402
+from demo import haproxy as demo_haproxy  # noqa: E402
+from demo.rewrite import rewrite  # noqa: E402
 from demo.world import SERVER_ADDRESS, World, WorldError  # noqa: E402
 
 from excise.decode.base import DecodeContext  # noqa: E402
@@ -27,6 +31,7 @@ http {{
     js_path {shipped};
     js_path {dir}/key;
     include {shipped}/{format};
+    {verdicts}
     access_log {dir}/excise.log excise;
     server {{
         listen {address}:443 ssl http2;
@@ -37,7 +42,7 @@ http {{
         proxy_http_version 1.1;
         proxy_set_header Connection "";
         proxy_buffering off;
-        location / {{ {location} proxy_pass http://127.0.0.1:8000; }}
+        location / {{ {location} {deny} proxy_pass http://127.0.0.1:8000; }}
         location /told/ {{ {location} proxy_pass http://127.0.0.1:8001; }}
     }}
     server {{
@@ -71,6 +76,7 @@ print(json.dumps([r.status, dict(r.getheaders()), body.decode()]))
 """
 
 
+KEY = "a key of the test"
 #: what only the variant without njs wants to be told
 TOLD = """
             add_header X-Excise-Input-Tokens 12;
@@ -79,32 +85,35 @@ TOLD = """
 """
 
 
-class Gateway:
-    """nginx in front of the demo's model, and what it logged."""
+#: beside the shipped frontend: plaintext, and an application that tells what it knows
+PLAIN = f"""\
+    bind {SERVER_ADDRESS}:80
+    use_backend told if {{ path_beg /told/ }}
+    default_backend model
+"""
+TELLING = """
+backend told
+    server told1 127.0.0.1:8001
 
-    def __init__(self, world, *, njs):
-        variant = "" if njs else "-headers"
-        self.world = world
-        key = world.path("key")
-        key.mkdir(mode=0o700)
-        (key / "excise_key.js").write_text("export default 'a key of the test';\n")
-        gateway.certificate(world.directory)
-        conf = world.path("nginx.conf")
-        text = CONFIGURATION.format(
-            njs=gateway.NJS_MODULE,
-            dir=world.directory,
-            shipped=gateway.SHIPPED,
-            format=f"excise-log{variant}.conf",
-            location=f"include {gateway.SHIPPED}/excise-location{variant}.conf;",
-            address=SERVER_ADDRESS,
-            more="" if njs else TOLD,
-        )
-        conf.write_text(text)
+frontend application
+    bind 127.0.0.1:8001
+    no log
+    http-request return status 200 content-type text/plain string ok hdr X-Excise-Account acct-told
+    http-after-response set-header X-Excise-Org org-told
+    http-after-response set-header X-Excise-Model model-told
+"""
+
+
+class Front:
+    """A gateway in front of the demo's model, and what was logged."""
+
+    def __init__(self, world, name, *command, model=("demo.stub",), before=()):
+        self.world, self.name = world, name
         self.model = world.start(
-            "model", world.server, sys.executable, "-m", "demo.stub", "--port", "8000"
+            "model", world.server, *before, sys.executable, "-m", *model, "--port", "8000"
         )
-        self.nginx = world.start("nginx", world.server, "nginx", "-c", str(conf))
-        wait(lambda: self._listening(80) and self._listening(8000), world, "nginx")
+        self.process = world.start(name, world.server, *command)
+        wait(lambda: self._listening(443) and self._listening(8000), world, name)
 
     def _listening(self, port):
         return f":{port} " in self.world.run(self.world.server, "ss", "-Hltn")
@@ -119,13 +128,41 @@ class Gateway:
     def lines(self, count):
         """Return the log once it has so many lines."""
         log = self.world.path("excise.log")
-        wait(lambda: log.exists() and log.read_bytes().count(b"\n") >= count, self.world, "nginx")
+        wait(lambda: log.exists() and log.read_bytes().count(b"\n") >= count, self.world, self.name)
         return log.read_bytes().splitlines()
 
     def records(self, count):
         decoded = RecordDecoder(DecodeContext((), b"key")).decode(self.lines(count))
         assert (decoded.rejects, decoded.unknown_fields) == ([], 0)
         return decoded.records
+
+
+class Gateway(Front):
+    """nginx, with and without njs."""
+
+    def __init__(self, world, *, njs):
+        variant = "" if njs else "-headers"
+        key = world.path("key")
+        key.mkdir(mode=0o700)
+        (key / "excise_key.js").write_text(f"export default '{KEY}';\n")
+        world.path("verdicts").mkdir()
+        gateway.certificate(world.directory)
+        conf = world.path("nginx.conf")
+        text = CONFIGURATION.format(
+            njs=gateway.NJS_MODULE,
+            dir=world.directory,
+            shipped=gateway.SHIPPED,
+            format=f"excise-log{variant}.conf",
+            location=f"include {gateway.SHIPPED}/excise-location{variant}.conf;",
+            verdicts=f"map $host $excise_verdicts {{ default {world.path('verdicts')}; }}"
+            "js_set $excise_denied excise.denied;" if njs else "",
+            deny=f"include {gateway.SHIPPED}/excise-deny.conf;" if njs else "",
+            address=SERVER_ADDRESS,
+            more="" if njs else TOLD,
+        )  # fmt: skip
+        conf.write_text(text)
+        super().__init__(world, "nginx", "nginx", "-c", str(conf))
+        wait(lambda: self._listening(80), world, "nginx")
 
 
 def wait(seen, world, name):
@@ -136,18 +173,53 @@ def wait(seen, world, name):
 
 
 @pytest.fixture
-def make_gateway():
-    if not Path(gateway.NJS_MODULE).exists():
-        pytest.skip("nginx's njs module is not installed (Debian: libnginx-mod-http-js)")
+def make_world():
     worlds = []
 
-    def make(*, njs=True):
+    def make():
         try:
             worlds.append(World.make(["10.1.0.1"]))
         except WorldError as error:
             pytest.skip(f"no network namespaces here: {error}")
-        return Gateway(worlds[-1], njs=njs)
+        return worlds[-1]
 
     yield make
     for world in worlds:
         world.close()
+
+
+@pytest.fixture
+def make_gateway(make_world):
+    if not Path(gateway.NJS_MODULE).exists():
+        pytest.skip("nginx's njs module is not installed (Debian: libnginx-mod-http-js)")
+    return lambda *, njs=True: Gateway(make_world(), njs=njs)
+
+
+@pytest.fixture
+def haproxy(make_world):
+    if shutil.which("haproxy") is None:
+        pytest.skip("HAProxy is not installed (Debian: haproxy)")
+    world = make_world()
+    command = demo_haproxy.prepare(world)
+    world.path("haproxy.key").write_text(KEY)
+    conf = world.path("haproxy.cfg")
+    conf.write_text(rewrite(conf.read_text(), {"    default_backend model\n": PLAIN}) + TELLING)
+    return Front(world, "haproxy", *command)
+
+
+@pytest.fixture
+def make_caddy(make_world):
+    """Caddy in front of the model that carries the tap, or with its own log."""
+    if shutil.which("caddy") is None:
+        pytest.skip("Caddy is not installed (Debian: caddy)")
+
+    def make(*, tap=True):
+        world = make_world()
+        command = demo_caddy.prepare(world, "Caddyfile" if tap else "Caddyfile.log")
+        if not tap:
+            return Front(world, "caddy", *command)
+        before = demo_caddy.tap_environment(world)
+        world.path("tap.key").write_text(KEY)
+        return Front(world, "caddy", *command, model=("demo.tapped",), before=before)
+
+    return make

@@ -1,7 +1,12 @@
 """What a real nginx logs with the files in gateways/nginx."""
 
+import time
+
 import pytest
 from demo import gateway
+
+from excise.gateways.keyed import Keyed
+from excise.gateways.verdicts import DirectoryBoard, Publisher
 
 pytestmark = pytest.mark.netns
 
@@ -98,6 +103,39 @@ def test_the_applications_word_wins_and_the_client_does_not_see_it(nginx):
     (record,) = nginx.records(1)
     assert (record.account, record.org, record.model) == ("acct-told", "org-told", "model-told")
     assert not [name for name in headers if name.lower().startswith("x-excise")]
+
+
+def test_the_chain_is_that_of_the_tap(nginx):
+    nginx.ask(chat('one \u00e9 "two" \n', "three"))
+    (record,) = nginx.records(1)
+    said = chat('one \u00e9 "two" \n', "three")["messages"]
+    assert tuple(Keyed(b"a key of the test").chain(said)) == record.prompt
+
+
+def test_of_very_many_messages_the_middle_counts_as_one(nginx):
+    nginx.ask({"messages": list(range(5000))})
+    (record,) = nginx.records(1)
+    assert tuple(Keyed(b"a key of the test").chain(list(range(5000)))) == record.prompt
+
+
+def test_a_denied_account_gets_429_at_once_and_again_an_answer_when_it_is_not_any_more(nginx):
+    account = Keyed(b"a key of the test").account(CREDENTIAL)
+    publisher = Publisher([DirectoryBoard(nginx.world.path("verdicts"))], time.time)
+    publisher.publish({account: time.time() + 600})
+    status, headers, _ = nginx.ask(chat("How?"), Authorization=CREDENTIAL)
+    free, _, _ = nginx.ask(chat("How?"), Authorization="Bearer sk-another")
+    publisher.clear()
+    again, _, _ = nginx.ask(chat("How?"), Authorization=CREDENTIAL)
+    assert (429, "60", 200, 200) == (status, headers["Retry-After"], free, again)
+    denied = nginx.records(3)[0]
+    assert (429, account) == (denied.status, denied.account)
+
+
+def test_a_denial_that_nobody_renews_lapses(nginx):
+    account = Keyed(b"a key of the test").account(CREDENTIAL)
+    DirectoryBoard(nginx.world.path("verdicts")).show({account: time.time() - 1})
+    status, _, _ = nginx.ask(chat("How?"), Authorization=CREDENTIAL)
+    assert 200 == status
 
 
 def test_without_njs_the_applications_headers_make_the_record(make_gateway):

@@ -1,0 +1,1 @@
+"""What runs inside gateways and model servers, or speaks to them; it imports almost nothing."""
