@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from hashlib import blake2b
 from typing import Protocol
 
-from excise.decode.trust import Network
+from excise.decode.trust import FORWARDED_FOR, Network, TrustedProxies
 from excise.errors import ExciseError
 from excise.model.record import Decoded, Record, Reject
 
@@ -37,12 +38,21 @@ class Decoder(Protocol):
 class DecodeContext:
     """What formats need beside the lines.
 
-    `trusted`: proxies whose X-Forwarded-For hop is believed. `account_key`: secret of this
-    host (up to 64 bytes) that turns user names and credentials into opaque account ids.
+    `trusted`: proxies whose X-Forwarded-For hop is believed; `trusted_unix`: peers on a unix
+    socket are too; `proxy_header`: which header they write. `account_key`: secret of this host
+    (up to 64 bytes) that turns user names and credentials into opaque account ids. `zone`: of
+    times that are written without one.
     """
 
     trusted: tuple[Network, ...]
     account_key: bytes
+    trusted_unix: bool = False
+    proxy_header: str = FORWARDED_FOR
+    zone: tzinfo = UTC
+
+    def proxies(self) -> TrustedProxies:
+        """Return who is believed about the hop before them."""
+        return TrustedProxies(self.trusted, unix=self.trusted_unix, header=self.proxy_header)
 
     def account(self, claim: str, status: str) -> str:
         """Return the account id of a user name or credential that a format carries raw.

@@ -195,10 +195,27 @@ def _table() -> Mapping[str, Convert]:
     assert isinstance(info, inspect.StructType)  # noqa: S101 - narrows the type of a constant
     table = {field.name: _convert_for(field) for field in info.fields}
     own = {"ts": timestamp, "stream": _flag, "prompt": _chain, "simhash": _simhash}
-    names = {name: _name(name) for name in ("account", "ja4", "user_agent")}
+    names = {name: _name(name) for name in NAMES}
     return MappingProxyType(table | own | names)
 
 
+def _bounds() -> Mapping[str, tuple[type, float, float]]:
+    info = inspect.type_info(Record)
+    assert isinstance(info, inspect.StructType)  # noqa: S101 - narrows the type of a constant
+    bounds: dict[str, tuple[type, float, float]] = {}
+    for field in info.fields:
+        if isinstance(field.type, inspect.IntType):
+            bounds[field.name] = int, field.type.ge or 0, field.type.le or MAX_INTEGER
+        elif isinstance(field.type, inspect.FloatType):
+            bounds[field.name] = float, field.type.ge or 0.0, field.type.le or MAX_TS
+    return MappingProxyType(bounds)
+
+
+#: type, least and most of the fields that are numbers
+BOUNDS: Mapping[str, tuple[type, float, float]] = _bounds()
+#: fields that are text as it is, and those of which a long one is kept short
+TEXTS = frozenset(f.name for f in msgspec.structs.fields(Record) if f.type is str)
+NAMES = frozenset({"account", "ja4", "user_agent"})
 #: how each field of the record is read; the converters raise LineRejectedError with `type:` or
 #: `range:` and the field
 FIELDS: Mapping[str, Convert] = _table()

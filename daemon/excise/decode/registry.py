@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 
+from excise.decode import nginx_json, nginx_text
 from excise.decode.base import DecodeContext, Decoder, blank
-from excise.decode.nginx_combined import NginxCombinedDecoder
-from excise.decode.nginx_json import NginxJsonDecoder
 from excise.decode.record import RecordDecoder
 from excise.errors import FormatError
 
@@ -15,8 +14,8 @@ from excise.errors import FormatError
 FORMATS: Mapping[str, Callable[[DecodeContext], Decoder]] = MappingProxyType(
     {
         "record": RecordDecoder,
-        "nginx-json": NginxJsonDecoder,
-        "nginx": NginxCombinedDecoder,
+        "nginx-json": nginx_json.make,
+        "nginx": nginx_text.make,
     }
 )
 #: what stands for "look at the first lines" where a format is named

@@ -1,0 +1,101 @@
+"""Dates and times as logs write them, to epoch seconds. Times without a zone need one told."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime, tzinfo
+
+from excise.decode.base import LineRejectedError
+from excise.decode.fields import known, timestamp, within_times
+
+MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+_KEPT = 4096
+#: 23/Nov/2026:14:37:26[.123][ +0100]
+_COMMON = re.compile(
+    r"([0-9]{2})/([A-Z][a-z]{2})/([0-9]{4}):([0-9]{2}):([0-9]{2}):([0-9]{2})(\.[0-9]{1,9})?"
+    r"(?: ([+-])([0-9]{2})([0-9]{2}))?"
+)
+#: 2026-11-23 14:37:26.123 or with a comma; a zone may follow, with a colon or without
+_ISO = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:[.,]([0-9]{1,9}))?"
+    r"\s?(Z|z|UTC|[+-][0-9]{2}:?[0-9]{2})?"
+)
+
+
+class Times:
+    """Reads times; a bounded cache, since many lines fall into one second."""
+
+    __slots__ = ("_known", "_zone")
+
+    def __init__(self, zone: tzinfo = UTC) -> None:
+        self._zone = zone
+        self._known: dict[str, float] = {}
+
+    def common(self, value: object) -> object:
+        """Return epoch seconds of `23/Nov/2026:14:37:26 +0100`, as web servers log it.
+
+        Without an offset it is local time; a fraction may follow the seconds. Raises
+        LineRejectedError.
+        """
+        if not isinstance(value, str):
+            raise LineRejectedError("type:ts")
+        found = self._known.get(value)
+        if found is None:
+            if len(self._known) >= _KEPT:
+                self._known.clear()
+            found = self._known[value] = _read_common(value, self._zone)
+        return found
+
+    def iso(self, value: object) -> object:
+        """Return epoch seconds of a number, or of an ISO date and time; local without a zone.
+
+        Raises LineRejectedError.
+        """
+        if not known(value):
+            return None
+        found = _ISO.fullmatch(value) if isinstance(value, str) else None
+        if found is None:
+            return timestamp(value)
+        day, time, fraction, zone = found.groups()
+        try:
+            moment = datetime.fromisoformat(f"{day} {time}.{(fraction or '0')[:6]:0<6}")
+        except ValueError:
+            raise LineRejectedError("range:ts") from None
+        return within_times(_epoch(moment, self._offset(zone)))
+
+    def _offset(self, zone: str | None) -> tzinfo:
+        if zone is None:
+            return self._zone
+        if zone in "ZzUTC":
+            return UTC
+        digits = zone.replace(":", "")
+        return _offset(digits[0], digits[1:3], digits[3:])
+
+
+def _read_common(text: str, local: tzinfo) -> float:
+    found = _COMMON.fullmatch(text)
+    if found is None or found[2] not in MONTHS:
+        raise LineRejectedError("type:ts")
+    zone = _offset(found[8], found[9], found[10]) if found[8] else local
+    month = MONTHS.index(found[2]) + 1
+    try:
+        moment = datetime(  # noqa: DTZ001 - the zone comes next
+            int(found[3]), month, int(found[1]), int(found[4]), int(found[5]), int(found[6])
+        )
+    except ValueError:
+        raise LineRejectedError("type:ts") from None
+    return within_times(_epoch(moment, zone) + float(found[7] or 0))
+
+
+def _epoch(moment: datetime, zone: tzinfo) -> float:
+    try:
+        return moment.replace(tzinfo=zone).timestamp()
+    except (ValueError, OverflowError):
+        raise LineRejectedError("range:ts") from None
+
+
+def _offset(sign: str, hours: str, minutes: str) -> tzinfo:
+    parsed = datetime.strptime(f"{sign}{hours}{minutes}", "%z") if int(minutes) < 60 else None
+    if parsed is None or parsed.tzinfo is None or int(hours) > 23:
+        raise LineRejectedError("type:ts")
+    return parsed.tzinfo
