@@ -123,6 +123,7 @@ class Assembler:
             next_to_us = "" if peer == client else peer
         own = client == (peer or named)
         beside = port if client == named else peer_port if own else ""
+        beside = "" if beside == "0" else beside  # an address out of a header has no port
         return Origin(client, next_to_us, beside, own=own, named=client == named)
 
     def _address(self, value: object, field: str) -> tuple[str, str]:

@@ -15,6 +15,7 @@ from excise.decode import slots
 from excise.decode.assemble import ORIGIN, Assembler, Origin
 from excise.decode.base import LineRejectedError
 from excise.decode.fields import BOUNDS, FIELDS, NAMES, TEXTS
+from excise.decode.readers import ONLY_WITH
 from excise.decode.request import split_request, without_query
 from excise.decode.slots import Read
 from excise.model.record import MAX_NAME, MAX_TS, Record
@@ -192,6 +193,10 @@ def each_once(column: Column, read: Read | None) -> Column:
     """Return a column read; each different value is read once. Raises LineRejectedError."""
     if read is None:
         return column
+    if (marks := ONLY_WITH.get(read)) and set(map(type, column)) == {str}:
+        text = "".join(column)
+        if not any(mark in text for mark in marks):
+            return column
     try:
         values = set(column)
     except TypeError:  # a list, where there should be none

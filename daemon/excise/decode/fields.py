@@ -29,7 +29,7 @@ PARAMETERS = frozenset({"max_tokens", "n", "logprobs", "logit_bias", "temperatur
 CHAIN_ENDS = 4
 MAX_INTEGER = 2**63 - 1
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}(?:\.0*)?")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,19}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+NUMBER = re.compile(r"[+-]?(?:[0-9]{1,19}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _SIMHASH = re.compile(r"[0-9A-Fa-f]{1,16}")
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
@@ -73,7 +73,7 @@ def within_times(seconds: float) -> float:
 
 
 def _to_float(name: str, value: object) -> float:
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
+    if isinstance(value, str) and NUMBER.fullmatch(value):
         return float(value)
     if type(value) is float:
         return value

@@ -11,7 +11,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from excise.decode.base import DecodeContext
+from excise.decode.base import DecodeContext, Decoder
+from excise.decode.jsonformat import JsonDecoder
+from excise.decode.nginx_directive import VARIABLE, json_shape, read_directive
 from excise.decode.nginx_variables import NginxVariables
 from excise.decode.pattern import FREE, QUOTED, WORD, Part, Pattern, Var, compile_pattern, quoted
 from excise.decode.slots import REMOTE, Slot
@@ -24,7 +26,6 @@ COMBINED = (
     '"$http_referer" "$http_user_agent"'
 )
 MAIN = COMBINED + ' "$http_x_forwarded_for"'
-_VARIABLE = re.compile(r"\$(?:([A-Za-z0-9_]+)|\{([A-Za-z0-9_]+)\})")
 #: times and sizes of the upstreams tried: "0.1, 0.2 : 0.3"
 _LIST = r"(?:-|[0-9.]+)(?:(?:, | : )(?:-|[0-9.]+))*"
 _TIME = r'[^\]" ]* [^\]" ]*'
@@ -52,14 +53,25 @@ def make(context: DecodeContext) -> TextDecoder:
     return TextDecoder(NAME, [compile_format(t, context) for t in (COMBINED, MAIN)], context)
 
 
+def make_configured(text: str, context: DecodeContext) -> Decoder:
+    """Return a decoder of a `log_format` string, or of the whole directive as nginx has it.
+
+    One that writes JSON is read as JSON. Raises FormatError.
+    """
+    template = read_directive(text)
+    if template.lstrip().startswith("{"):
+        return JsonDecoder(NAME, json_shape(template, NginxVariables(context)), context)
+    return TextDecoder(NAME, [compile_format(template, context)], context)
+
+
 def compile_format(template: str, context: DecodeContext) -> Pattern:
     """Return the pattern of a `log_format` string.
 
     Raises FormatError where a client could shift its columns, or where it says nothing of use.
     """
     variables = NginxVariables(context)
-    pieces = _VARIABLE.split(template)[:: 3]
-    names = [found[1] or found[2] for found in _VARIABLE.finditer(template)]
+    pieces = VARIABLE.split(template)[:: 3]
+    names = [found[1] or found[2] for found in VARIABLE.finditer(template)]
     if template.count('"') % 2:
         raise FormatError("log_format has a quote that is never closed")
     stretches = _stretches(pieces, names)

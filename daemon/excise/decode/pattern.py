@@ -36,14 +36,18 @@ Part: TypeAlias = str | Var
 
 @dataclass(frozen=True, slots=True)
 class Pattern:
-    """A compiled format: `slots` are (group of `expression`, slot), by rank."""
+    """A compiled format: `slots` are (group of `expression`, slot), by rank.
+
+    `fixed`: slots that every line of the format fills alike.
+    """
 
     parts: tuple[Part, ...]
     expression: re.Pattern[str]
     slots: tuple[tuple[int, Slot], ...]
+    fixed: tuple[tuple[str, object], ...] = ()
 
 
-def compile_pattern(parts: Sequence[Part]) -> Pattern:
+def compile_pattern(parts: Sequence[Part], **fixed: object) -> Pattern:
     """Return the compiled form of a format's parts."""
     source = ""
     found: list[tuple[int, Slot]] = []
@@ -56,7 +60,8 @@ def compile_pattern(parts: Sequence[Part]) -> Pattern:
             source += f"({part.expression})"
             found.append((len(found), part.slot))
     by_rank = tuple(sorted(found, key=lambda pair: pair[1].rank))
-    return Pattern(tuple(parts), re.compile(source + r"\s*", re.DOTALL), by_rank)
+    expression = re.compile(source + r"\s*", re.DOTALL)
+    return Pattern(tuple(parts), expression, by_rank, tuple(fixed.items()))
 
 
 def quoted(slot: Slot | None) -> Var:
@@ -66,7 +71,7 @@ def quoted(slot: Slot | None) -> Var:
 
 def values_of(pattern: Pattern, groups: Sequence[str | None]) -> dict[str, object]:
     """Return the known values of a line's groups by slot. Raises LineRejectedError."""
-    raw: dict[str, object] = {}
+    raw: dict[str, object] = dict(pattern.fixed)
     for group, slot in pattern.slots:
         value = groups[group]
         if value is None or slot.name in raw:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from excise.decode.base import LineRejectedError
-from excise.decode.fields import known
+from excise.decode.fields import NUMBER, known
+from excise.decode.request import without_query
 from excise.decode.slots import Read
 
 #: several upstreams tried: "0.1, 0.2"; an internal redirect between them: "0.1 : 0.2"
 _SEPARATOR = re.compile(r"\s*[,:]\s*")
-_NUMBER = re.compile(r"-?[0-9]{1,19}(?:\.[0-9]{1,19})?(?:[eE][+-]?[0-9]{1,2})?")
 _TLS_NUMBERS: Mapping[object, str] = MappingProxyType(
     {768: "SSLv3", 769: "TLSv1", 770: "TLSv1.1", 771: "TLSv1.2", 772: "TLSv1.3"}
 )
@@ -20,9 +20,13 @@ _TLS_NUMBERS: Mapping[object, str] = MappingProxyType(
 
 def last(value: object) -> object:
     """Return the last known of a list of values of the upstreams tried: it answered."""
-    if not isinstance(value, str):
+    if not isinstance(value, str) or ("," not in value and ":" not in value):
         return value
     return next(filter(known, reversed(_SEPARATOR.split(value.strip()))), None)
+
+
+#: readers that leave a text as it is unless one of these characters is in it
+ONLY_WITH: Mapping[Read, str] = MappingProxyType({last: ",:", without_query: "?#:"})
 
 
 def or_plaintext(value: object) -> object:
@@ -45,7 +49,7 @@ def scaled(factor: float) -> Read:
     def read(value: object) -> object:
         if not known(value):
             return None
-        if isinstance(value, str) and _NUMBER.fullmatch(value):
+        if isinstance(value, str) and NUMBER.fullmatch(value):
             value = float(value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return value  # the field will say what is wrong with it
@@ -84,6 +88,18 @@ def whole(value: object) -> object:
     if isinstance(value, str) and re.fullmatch(r"-[0-9]{1,18}", value):
         return None
     return value
+
+
+def with_port(value: object) -> object:
+    """Return `address:port` with the address in brackets if it needs them.
+
+    For writers that always put a port behind: without brackets, `2001:db8::7:80` would be one
+    address too.
+    """
+    if not isinstance(value, str) or value.startswith(("[", "unix:")):
+        return value
+    address, colon, port = value.rpartition(":")
+    return f"[{address}]:{port}" if ":" in address else address + colon + port
 
 
 def text_or_reject(name: str, value: object) -> str:

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 from itertools import repeat
 
 from excise.decode.assemble import Assembler
-from excise.decode.base import LineRejectedError
+from excise.decode.base import CONTROL, LineRejectedError
 from excise.decode.columns import Columns, OddError, each_once, merge
 from excise.decode.pattern import QUOTED, Part, Pattern, Var
 from excise.decode.slots import Slot
 from excise.model.record import Record
+
+_CONTROL = CONTROL.replace(b"\n", b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,9 @@ class Splitter:
         blob = b" \n".join(lines)
         if plan is None or not blob.isascii() or b"\\" in blob or b"" in lines:
             return None
-        text = blob.decode()
-        if text.count("\n") != len(lines) - 1 or not text.replace("\n", "").isprintable():
+        if blob.count(b"\n") != len(lines) - 1 or len(blob.translate(None, _CONTROL)) != len(blob):
             return None
+        text = blob.decode()
         try:
             columns: dict[str, Sequence[object]] = {}
             for slot, values in sorted(_cut(plan, text, len(lines)), key=lambda c: c[0].rank):

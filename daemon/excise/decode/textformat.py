@@ -22,7 +22,10 @@ Unescape = Callable[[str], str]
 
 
 class TextDecoder:
-    """Decodes lines of the first of `patterns` that fits."""
+    """Decodes lines of the first of `patterns` that fits.
+
+    `quotes`: how many a line has where its writer escapes nothing; one with more is ambiguous.
+    """
 
     def __init__(
         self,
@@ -32,10 +35,12 @@ class TextDecoder:
         *,
         unescape: Unescape | None = None,
         fast: bool = True,
+        quotes: int | None = None,
     ) -> None:
         self.name = name
         self._patterns = patterns
         self._unescape = unescape or unescaped
+        self._quotes = quotes
         self._assembler = Assembler(context)
         self._splitters = [Splitter(p, self._assembler) for p in patterns if fast]
 
@@ -56,7 +61,8 @@ class TextDecoder:
             if found := pattern.expression.fullmatch(text):
                 groups = [g and self._unescape(g) for g in found.groups()]
                 return self._assembler.record(values_of(pattern, groups))
-        raise LineRejectedError("shape")
+        more = self._quotes is not None and text.count('"') > self._quotes
+        raise LineRejectedError("ambiguous" if more else "shape")
 
 
 def as_text(line: bytes) -> str:

@@ -97,7 +97,7 @@ class TrustedProxies:
         stands between and nobody says who. Returns `("", "")` where no address can be believed.
         """
         client = peer = told.socket
-        local = client == UNIX or (_is_loopback(client) and self.cover(client))
+        local = client in {UNIX, ""} or (_is_loopback(client) and self.cover(client))
         if client == UNIX and not self._unix:
             return "", ""
         for address in self._believed(told):
@@ -106,7 +106,7 @@ class TrustedProxies:
                 peer, local = address, _is_loopback(address) and self.cover(address)
         if client in {UNIX, ""}:
             return "", ""
-        if told.behind and peer == client:
+        if told.behind:
             peer = UNTOLD
         return client, "" if client == peer else peer
 
