@@ -12,6 +12,7 @@ from excise.config.values import (
     LogFormat,
     LogLevel,
     NftConfig,
+    decode_context,
 )
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "LogFormat",
     "LogLevel",
     "NftConfig",
+    "decode_context",
     "load",
     "parse_config",
     "read_config",

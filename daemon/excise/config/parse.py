@@ -11,6 +11,7 @@ from typing import TypeVar
 
 import msgspec
 
+from excise.config.formats import read_format
 from excise.config.values import (
     ApiConfig,
     Backend,
@@ -21,7 +22,7 @@ from excise.config.values import (
     LogLevel,
     NftConfig,
 )
-from excise.decode.registry import AUTO, FORMATS
+from excise.decode.trust import HEADERS, UNIX
 from excise.errors import ConfigError, InvalidError
 from excise.model.decision import Posture, Tier
 from excise.model.document import Document, Fields, Node, each, in_order
@@ -44,6 +45,8 @@ KEYS = (
     "posture",
     "inputs",
     "trusted_proxies",
+    "proxy_header",
+    "confirm_peers",
     "never_block",
     "rules",
     "ports",
@@ -94,7 +97,9 @@ def _config(fields: Fields, path: Path | None) -> Config:
     return Config(
         posture=fields.get("posture", choice(Posture), blank.posture),
         inputs=fields.get("inputs", _inputs, blank.inputs),
-        trusted_proxies=fields.get("trusted_proxies", each(network), ()),
+        trusted_proxies=fields.get("trusted_proxies", each(_proxy), ()),
+        proxy_header=fields.get("proxy_header", one_of(HEADERS), blank.proxy_header),
+        confirm_peers=fields.get("confirm_peers", boolean, blank.confirm_peers),
         never_block=fields.get("never_block", each(network), ()),
         rules=fields.get("rules", each(_path), blank.rules),
         ports=fields.get("ports", _ports, blank.ports),
@@ -144,11 +149,17 @@ def _input(node: Node) -> InputConfig:
         fields.get("stdin", _present, None)
         if "from_start" in fields:
             raise node.error("from_start has no meaning for stdin")
+    blank = InputConfig(None)
     return InputConfig(
         file=fields.get("file", _path, None),
-        format=fields.get("format", one_of((AUTO, *FORMATS)), AUTO),
+        format=fields.get("format", read_format, blank.format),
         from_start=fields.get("from_start", boolean, False),
     )
+
+
+def _proxy(node: Node) -> str:
+    """Read a network, or `unix:` for whoever connects through a unix socket."""
+    return UNIX if node.value == UNIX else network(node)
 
 
 def _present(node: Node) -> None:

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from enum import StrEnum
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+from excise.decode.base import DecodeContext
+from excise.decode.registry import Format
+from excise.decode.trust import FORWARDED_FOR, UNIX, parse_networks
 from excise.model.decision import Posture, Tier
 from excise.model.settings import DEFAULT_TIERS, Capacity, Governor, Policy, Settings
 
 DEFAULT_PATH = Path("/etc/excise/excise.yaml")
 LOCAL_RULES = Path("/etc/excise/rules.d")
 SHIPPED_RULES = Path("/usr/share/excise/rules")
+LOCAL_TIME = Path("/etc/localtime")
 
 
 class Backend(StrEnum):
@@ -44,7 +50,7 @@ class InputConfig:
     """One input: a file that is followed, or standard input where `file` is None."""
 
     file: Path | None
-    format: str = "auto"
+    format: str | Format = "auto"
     from_start: bool = False
 
 
@@ -82,6 +88,8 @@ class Config:
     posture: Posture = Posture.OBSERVE
     inputs: tuple[InputConfig, ...] = (InputConfig(Path("/var/log/nginx/excise.log"), "record"),)
     trusted_proxies: tuple[str, ...] = ()
+    proxy_header: str = FORWARDED_FOR
+    confirm_peers: bool = False
     never_block: tuple[str, ...] = ()
     rules: tuple[Path, ...] = (LOCAL_RULES, SHIPPED_RULES)
     ports: tuple[int, ...] = (443,)
@@ -107,5 +115,30 @@ class Config:
             governor=self.governor,
             capacity=self.capacity,
             never_block=self.never_block,
-            trusted_proxies=self.trusted_proxies,
+            trusted_proxies=self.proxy_networks(),
+            confirm_peers=self.confirm_peers,
         )
+
+    def proxy_networks(self) -> tuple[str, ...]:
+        """Return the trusted proxies that have an address."""
+        return tuple(proxy for proxy in self.trusted_proxies if proxy != UNIX)
+
+
+def decode_context(config: Config, account_key: bytes, zone: str = "") -> DecodeContext:
+    """Return what decoders are told; `zone` is the name of a time zone, `""` for the host's."""
+    return DecodeContext(
+        trusted=parse_networks(config.proxy_networks()),
+        account_key=account_key,
+        trusted_unix=UNIX in config.trusted_proxies,
+        proxy_header=config.proxy_header,
+        zone=ZoneInfo(zone) if zone else local_zone(),
+    )
+
+
+def local_zone() -> tzinfo:
+    """Return the host's time zone with its summer times; UTC if it says none."""
+    try:
+        with LOCAL_TIME.open("rb") as file:
+            return ZoneInfo.from_file(file)
+    except (OSError, ValueError):
+        return UTC

@@ -16,6 +16,7 @@ from excise.daemon.core import Core
 from excise.daemon.inputs import InputLoop, Rejects
 from excise.daemon.reload import Loaded, in_force, load_all, refused
 from excise.decode.base import Decoder
+from excise.decode.registry import Format
 from excise.engine import Engine
 from excise.errors import EnforceError, RefusedError
 from excise.model.decision import Posture
@@ -35,7 +36,7 @@ class Daemon:
     core: Core
     loops: Sequence[InputLoop]
     pushed: Decoder
-    decoder: Callable[[str, Config], Decoder]
+    decoder: Callable[[str | Format, Config], Decoder]
     progress: Progress
     kernel: Executor
     started_ts: float

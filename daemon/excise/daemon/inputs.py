@@ -15,6 +15,7 @@ import msgspec
 
 from excise.daemon.core import Core
 from excise.decode.base import Decoder
+from excise.decode.registry import Format
 from excise.errors import SourceError
 from excise.model.record import Decoded, Reject
 from excise.model.view import InputView
@@ -46,7 +47,7 @@ class InputLoop:
 
     source: Source
     decoder: Decoder
-    format: str
+    format: str | Format
     core: Core
     position: dict[str, int | str] = field(default_factory=dict)
     lines: int = 0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import partial
 
-from excise.config import Config, InputConfig
+from excise.config import Config, InputConfig, decode_context
 from excise.daemon.formats import decoder_for
 from excise.daemon.restore import Reader
-from excise.decode.base import DecodeContext, Decoder
-from excise.decode.trust import parse_networks
+from excise.decode.base import Decoder
+from excise.decode.registry import Format
 from excise.sources.base import Source
 from excise.sources.file_tail import FileTail
 from excise.sources.stdin import Stdin
@@ -21,10 +21,10 @@ def open_source(item: InputConfig) -> Source:
     return FileTail(item.file, from_start=item.from_start)
 
 
-def make_decoder(name: str, config: Config, account_key: bytes) -> Decoder:
+def make_decoder(choice: str | Format, config: Config, account_key: bytes) -> Decoder:
     """Return the decoder of a format for this host's proxies and key."""
-    trusted = parse_networks(config.trusted_proxies)
-    return decoder_for(name, DecodeContext(trusted, account_key))
+    zone = choice.zone if isinstance(choice, Format) else ""
+    return decoder_for(choice, decode_context(config, account_key, zone))
 
 
 def rereaders(config: Config, account_key: bytes) -> list[Reader]:

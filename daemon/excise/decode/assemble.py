@@ -6,7 +6,7 @@ for many ordinary lines at once; both must tell the same.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from excise.decode import slots
@@ -18,7 +18,7 @@ from excise.decode.request import split_request, without_query
 from excise.decode.trust import UNIX, Told
 from excise.model.record import Record
 
-#: what a line says of its origin: the arguments of `settle`, in order
+#: what a line says of its origin: what `settle` takes, in order
 ORIGIN = (
     slots.REMOTE,
     slots.SOCKET,
@@ -83,26 +83,19 @@ class Assembler:
 
     def _origin(self, raw: Mapping[str, object]) -> dict[str, object]:
         """Return client, peer and client port, as far as a line tells them."""
-        origin = self.settle(*map(raw.get, ORIGIN))
+        origin = self.settle(map(raw.get, ORIGIN))
         found = {"client": origin.client, "peer": origin.peer}
         port = origin.pick(raw.get(slots.REMOTE_PORT), raw.get(slots.SOCKET_PORT))
         if port is None and origin.client == raw.get(slots.PROXY_PROTOCOL):
             port = raw.get(slots.PROXY_PROTOCOL_PORT)
         return found | {"client_port": port}
 
-    def settle(
-        self,
-        remote: object,
-        socket: object,
-        proxy_protocol: object,
-        forwarded_for: object,
-        forwarded: object,
-        behind: object,
-    ) -> Origin:
-        """Return the origin of what a line says, each of it None if it is not said.
+    def settle(self, said: Iterable[object]) -> Origin:
+        """Return the origin of what a line says, in the order of `ORIGIN`; None: it is not said.
 
         Raises LineRejectedError where there is something that is no address, or none to believe.
         """
+        remote, socket, proxy_protocol, forwarded_for, forwarded, behind = said
         named, port = self._address(remote, "client")
         peer, peer_port = self._address(socket, "peer")
         told = Told(

@@ -54,7 +54,9 @@ def make(context: DecodeContext) -> JsonDecoder:
         _header("X-Api-Key", slots.CLAIM, credential),
         Row(("user_id",), slots.CLAIM),
     )
-    return JsonDecoder(NAME, Shape(rows, frozenset({"request", "status", "ts"}), _UNNEEDED), context)
+    return JsonDecoder(
+        NAME, Shape(rows, frozenset({"request", "status", "ts"}), _UNNEEDED), context
+    )
 
 
 def _header(name: str, slot: str, read: Read) -> Row:
@@ -63,5 +65,6 @@ def _header(name: str, slot: str, read: Read) -> Row:
 
 def _told(field: str, name: str) -> tuple[Row, ...]:
     return tuple(
-        Row(("resp_headers", f"X-{prefix}{name}"), field, first) for prefix in ("Excise-", "Llm-", "")
+        Row(("resp_headers", f"X-{prefix}{name}"), field, first)
+        for prefix in ("Excise-", "Llm-", "")
     )

@@ -98,7 +98,7 @@ class Columns:
             if len(self._origins) >= _CACHE_SIZE:
                 self._origins.clear()
             cleaned = [None if value in UNKNOWN else value for value in key]
-            origin = self._origins[key] = self._to.settle(*cleaned)
+            origin = self._origins[key] = self._to.settle(cleaned)
         return origin
 
     def _add_account(self, columns: Mapping[str, Column], read: dict[str, Column], n: int) -> None:

@@ -27,7 +27,8 @@ _CRI = re.compile(rb"(" + _STAMP + rb") (stdout|stderr) ([PF])(?::[^ ]*)? ")
 _SYSLOG = re.compile(
     rb"<[0-9]{1,3}>[1-9][0-9]{0,2} (" + _STAMP + rb")"
     rb" [!-~]{1,255} [!-~]{1,48} [!-~]{1,128} [!-~]{1,32}"
-    rb' (?:-|(?:\[[^ =\]"]{1,32}(?: [^ =\]"]{1,32}="(?:[^"\\\]]|\\.)*")*\])+)(?: (?:\xef\xbb\xbf)?|$)'
+    rb' (?:-|(?:\[[^ =\]"]{1,32}(?: [^ =\]"]{1,32}="(?:[^"\\\]]|\\.)*")*\])+)'
+    rb"(?: (?:\xef\xbb\xbf)?|$)"
 )
 #: RFC 3164, with or without its priority, and as rsyslog writes files
 _OLD_SYSLOG = re.compile(

@@ -46,8 +46,48 @@ _KEYS: Mapping[str, Slot] = {
     "ua": Slot("user_agent"),
 }
 _UNNEEDED = frozenset(
-    "T Tc Th Ti Tl TR Tw Tq Ts ac b bc bi bp bq f fc ft hr hs HQ HV CC CS H lc ms pid rc rt s sc si"
-    " sp sq sslc ts tsc ttype term".split()
+    [
+        "T",
+        "Tc",
+        "Th",
+        "Ti",
+        "Tl",
+        "TR",
+        "Tw",
+        "Tq",
+        "Ts",
+        "ac",
+        "b",
+        "bc",
+        "bi",
+        "bp",
+        "bq",
+        "f",
+        "fc",
+        "ft",
+        "hr",
+        "hs",
+        "HQ",
+        "HV",
+        "CC",
+        "CS",
+        "H",
+        "lc",
+        "ms",
+        "pid",
+        "rc",
+        "rt",
+        "s",
+        "sc",
+        "si",
+        "sp",
+        "sq",
+        "sslc",
+        "ts",
+        "tsc",
+        "ttype",
+        "term",
+    ]
 )
 
 

@@ -34,7 +34,11 @@ def make(context: DecodeContext) -> JsonDecoder:
     rows = (
         Row(("endTime",), "ts", times.iso),
         Row((), "duration", lambda seen: _between(seen, "startTime", "endTime", context.zone)),
-        Row((), "ttfb", lambda seen: _between(seen, "startTime", "completionStartTime", context.zone)),
+        Row(
+            (),
+            "ttfb",
+            lambda seen: _between(seen, "startTime", "completionStartTime", context.zone),
+        ),
         Row(("requester_ip_address",), slots.REMOTE, _alone),
         Row(("metadata", "requester_ip_address"), slots.REMOTE, _alone),
         Row(("requester_ip_address",), slots.FORWARDED_FOR, _chain),

@@ -34,9 +34,11 @@ class _Shapes:
 
     def _make(self, keys: tuple[str, ...]) -> Shape:
         rows = list(record_rows(keys))
-        for name in self._variables.ranked(set(keys) - FIELDS.keys()):
-            if slot := self._variables.slot(name):
-                rows.append(Row((name,), slot.name, slot.read))
+        rows += [
+            Row((name,), slot.name, slot.read)
+            for name in self._variables.ranked(set(keys) - FIELDS.keys())
+            if (slot := self._variables.slot(name)) is not None
+        ]
         # `status` and the like are both: a field of the record, and the variable of that name.
         return Shape(tuple(rows), known=frozenset())
 

@@ -70,7 +70,7 @@ def compile_format(template: str, context: DecodeContext) -> Pattern:
     Raises FormatError where a client could shift its columns, or where it says nothing of use.
     """
     variables = NginxVariables(context)
-    pieces = VARIABLE.split(template)[:: 3]
+    pieces = VARIABLE.split(template)[::3]
     names = [found[1] or found[2] for found in VARIABLE.finditer(template)]
     if template.count('"') % 2:
         raise FormatError("log_format has a quote that is never closed")
@@ -89,7 +89,8 @@ def compile_format(template: str, context: DecodeContext) -> Pattern:
 
 def _stretches(pieces: Sequence[str], names: Sequence[str]) -> list[tuple[bool, list[str]]]:
     """Return for each variable whether it is inside quotes, and those between the same quotes."""
-    inside, together = False, []
+    inside = False
+    together: list[str] = []
     found: list[tuple[bool, list[str]]] = []
     for piece, name in zip(pieces, names, strict=False):
         if '"' in piece:

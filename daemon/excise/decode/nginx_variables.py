@@ -26,9 +26,7 @@ _HEADERS: Mapping[str, str] = MappingProxyType(
         "generated_tokens": "output_tokens",
     }
 )
-_HEADER = re.compile(
-    rf"upstream_(?:http|trailer)_x_(?:excise_|llm_)?({'|'.join(_HEADERS)})"
-)
+_HEADER = re.compile(rf"upstream_(?:http|trailer)_x_(?:excise_|llm_)?({'|'.join(_HEADERS)})")
 _FIXED: Mapping[str, Slot] = MappingProxyType(
     {
         "msec": Slot("ts"),

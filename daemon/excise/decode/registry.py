@@ -57,45 +57,55 @@ DETECT_LINES = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What the configuration says of a format beside its name.
+class Format:
+    """A format with what the configuration says of it beside its name.
 
-    `template`: nginx's `log_format` string. `fields`: the mapping of format `json`.
+    `template`: nginx's `log_format` string. `fields`: the mapping of format `json`. `zone`: name
+    of the time zone of times that are written without one, `""` for the host's.
     """
 
+    name: str
     template: str = ""
     fields: tuple[FieldPath, ...] = ()
+    zone: str = ""
+
+    def __str__(self) -> str:
+        return self.name
 
 
-def make_decoder(name: str, context: DecodeContext, options: Options | None = None) -> Decoder:
-    """Return a decoder of the named format, of lines that anything may carry.
+def make_decoder(choice: str | Format, context: DecodeContext) -> Decoder:
+    """Return a decoder of a format, by name or as configured, of lines that anything may carry.
 
-    Raises FormatError if there is none, or for options that make none.
+    Raises FormatError if there is none of that name, or none as it is configured.
     """
-    return Enveloped(_bare(name, context, options or Options()))
+    return Enveloped(_bare(Format(choice) if isinstance(choice, str) else choice, context))
 
 
-def _bare(name: str, context: DecodeContext, options: Options) -> Decoder:
-    if name == nginx_text.NAME and options.template:
-        return nginx_text.make_configured(options.template, context)
-    if name == JSON and options.fields:
-        return custom_json.make(options.fields, context)
+def _bare(choice: Format, context: DecodeContext) -> Decoder:
+    name = choice.name
+    if name == nginx_text.NAME and choice.template:
+        return nginx_text.make_configured(choice.template, context)
+    if name == JSON and choice.fields:
+        return custom_json.make(choice.fields, context)
     factory = FORMATS.get(name)
     if factory is None:
         raise FormatError(f"no format is called {name!r}", hint=f"one of {', '.join(FORMATS)}")
     return factory(context)
 
 
-def detect(lines: Sequence[bytes], context: DecodeContext) -> str:
-    """Return the name of the format that rejects the fewest of the first lines.
+def detect(
+    lines: Sequence[bytes], context: DecodeContext, configured: Sequence[Format] = ()
+) -> str | Format:
+    """Return the format that rejects the fewest of the first lines.
 
-    Among those the one with the fewest fields that it does not know. Raises FormatError if no
-    format can read any of them.
+    Among those the one with the fewest fields that it does not know; where that is the same, one
+    that is `configured` before all others. Raises FormatError if no format can read any of them.
     """
     sample = [line for line in lines if not blank(line)][:DETECT_LINES]
-    found: dict[str, tuple[int, int]] = {}
-    for name, factory in FORMATS.items():
-        decoder = factory(context)
+    found: dict[str | Format, tuple[int, int]] = {}
+    candidates: list[str | Format] = [*configured, *FORMATS]
+    for name in candidates:
+        decoder = _bare(Format(name) if isinstance(name, str) else name, context)
         timed = bool(getattr(decoder, "wants_time", False))
         decoded = decoder.decode([strip(line, with_time=timed) for line in sample])
         if decoded.records:

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, tzinfo
 from excise.decode.base import LineRejectedError
 from excise.decode.fields import known, timestamp, within_times
 
-MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
+MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 _KEPT = 4096
 #: 23/Nov/2026:14:37:26[.123][ +0100]
 _COMMON = re.compile(
@@ -79,7 +79,7 @@ def _read_common(text: str, local: tzinfo) -> float:
     zone = _offset(found[8], found[9], found[10]) if found[8] else local
     month = MONTHS.index(found[2]) + 1
     try:
-        moment = datetime(  # noqa: DTZ001 - the zone comes next
+        moment = datetime(
             int(found[3]), month, int(found[1]), int(found[4]), int(found[5]), int(found[6])
         )
     except ValueError:

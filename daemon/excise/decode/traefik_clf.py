@@ -15,7 +15,7 @@ from excise.decode.textformat import TextDecoder
 from excise.decode.times import Times
 
 NAME = "traefik"
-_CHAIN = r'[0-9A-Fa-f:.\[\]]+(?:, ?[0-9A-Za-z_:.\[\]]+)+'
+_CHAIN = r"[0-9A-Fa-f:.\[\]]+(?:, ?[0-9A-Za-z_:.\[\]]+)+"
 
 
 def make(context: DecodeContext) -> TextDecoder:

@@ -15,10 +15,33 @@ from excise.decode.times import Times
 
 NAME = "traefik-json"
 _UNNEEDED = frozenset(
-    "ClientPort GzipRatio OriginContentSize OriginDuration OriginStatus Overhead RequestAddr"
-    " RequestCount RequestHost RequestPort RequestProtocol RetryAttempts RouterName ServiceAddr"
-    " ServiceName ServiceURL StartLocal SpanId TraceId TLSCipher TLSClientSubject entryPointName"
-    " level msg time".split()
+    [
+        "ClientPort",
+        "GzipRatio",
+        "OriginContentSize",
+        "OriginDuration",
+        "OriginStatus",
+        "Overhead",
+        "RequestAddr",
+        "RequestCount",
+        "RequestHost",
+        "RequestPort",
+        "RequestProtocol",
+        "RetryAttempts",
+        "RouterName",
+        "ServiceAddr",
+        "ServiceName",
+        "ServiceURL",
+        "StartLocal",
+        "SpanId",
+        "TraceId",
+        "TLSCipher",
+        "TLSClientSubject",
+        "entryPointName",
+        "level",
+        "msg",
+        "time",
+    ]
 )
 _TOLD = (
     ("account", "Account"),
