@@ -62,6 +62,10 @@ def check_daemon(client: Client | None) -> Check:
     if view.not_ready:
         advice = "see `excise status` and its log: journalctl -u excise"
         return Check("daemon", State.FAIL, "; ".join(view.not_ready), advice)
+    if view.engine.peers_doubted:
+        text = f"the real-IP set-up seems to be wrong: {view.engine.peers_doubted}"
+        advice = "name your proxies in trusted_proxies, or set confirm_peers: true; docs/trust.md"
+        return Check("daemon", State.FAIL, text, advice)
     return Check("daemon", State.OK, f"answers on {client.socket_path}, posture {view.posture}")
 
 

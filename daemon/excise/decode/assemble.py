@@ -42,6 +42,7 @@ class Origin:
     port: str = ""
     own: bool = False
     named: bool = False
+    unbelieved_hops: int = -1
 
     def pick(self, remote_port: object, socket_port: object) -> object:
         """Return the client's port among those that a line tells."""
@@ -84,7 +85,8 @@ class Assembler:
     def _origin(self, raw: Mapping[str, object]) -> dict[str, object]:
         """Return client, peer and client port, as far as a line tells them."""
         origin = self.settle(map(raw.get, ORIGIN))
-        found = {"client": origin.client, "peer": origin.peer}
+        found: dict[str, object] = {"client": origin.client, "peer": origin.peer}
+        found["unbelieved_hops"] = None if origin.unbelieved_hops < 0 else origin.unbelieved_hops
         port = origin.pick(raw.get(slots.REMOTE_PORT), raw.get(slots.SOCKET_PORT))
         if port is None and origin.client == raw.get(slots.PROXY_PROTOCOL):
             port = raw.get(slots.PROXY_PROTOCOL_PORT)
@@ -117,7 +119,9 @@ class Assembler:
         own = client == (peer or named)
         beside = port if client == named else peer_port if own else ""
         beside = "" if beside == "0" else beside  # an address out of a header has no port
-        return Origin(client, next_to_us, beside, own=own, named=client == named)
+        # A gateway that tells the peer apart has looked at the header itself.
+        hops = 0 if peer and peer != named else self.proxies.unbelieved(told)
+        return Origin(client, next_to_us, beside, own, client == named, hops or -1)
 
     def _address(self, value: object, field: str) -> tuple[str, str]:
         """Return (address, port) of a value. Raises LineRejectedError unless it is not known."""

@@ -66,10 +66,8 @@ class Columns:
             raise OddError  # a line that names them itself is looked at as a whole
         if slots.PROXY_PROTOCOL_PORT in columns:
             raise OddError
-        trusting = self._to.context.trusted or self._to.context.trusted_unix
         ports = columns.get(slots.REMOTE_PORT), columns.get(slots.SOCKET_PORT)
-        plain = columns.keys().isdisjoint((slots.SOCKET, slots.BEHIND, slots.PROXY_PROTOCOL))
-        if plain and ports == (None, None) and not trusting:
+        if ports == (None, None) and columns.keys().isdisjoint(ORIGIN[1:]):
             clients = self._plain(columns[slots.REMOTE])
             if clients is not None:
                 read["client"] = clients
@@ -83,6 +81,8 @@ class Columns:
         read["peer"] = [origin.peer for origin in found]
         if "" in read["client"]:
             raise OddError
+        if any(origin.unbelieved_hops > 0 for origin in found):
+            read["unbelieved_hops"] = [origin.unbelieved_hops for origin in found]
         _add_ports(found, ports, read)
 
     def _plain(self, remote: Column) -> Column | None:

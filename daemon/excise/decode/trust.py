@@ -137,9 +137,14 @@ class TrustedProxies:
         elif told.forwarded:
             yield from map(told_for, reversed(told.forwarded.rsplit(",", MAX_HOPS)[-MAX_HOPS:]))
 
-    def unbelieved(self, told: Told) -> bool:
-        """Whether a header tells of hops that are not believed, since its peer is not trusted."""
-        return bool(told.forwarded_for or told.forwarded) and not self._trusts(told.socket)
+    def unbelieved(self, told: Told) -> int:
+        """Return how many hops a header tells that are not believed: its peer is not trusted.
+
+        Hops that name the peer itself do not count; some gateways append it to what they log.
+        """
+        if not (told.forwarded_for or told.forwarded) or self._trusts(told.socket):
+            return 0
+        return sum(hop(text) != told.socket for text in self._hops(told))
 
 
 def _is_loopback(address: str) -> bool:
