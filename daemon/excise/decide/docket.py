@@ -49,7 +49,7 @@ class Docket:
         return Posture.OBSERVE if self.brake.tripped else self.posture
 
     def effective_on(self, plane: Plane) -> Posture:
-        """Return the posture in force on a plane: no network is enforced while peers are doubted."""
+        """Return the posture in force on a plane; on the network's, observe in doubt of peers."""
         return Posture.OBSERVE if self.doubt and plane is Plane.NETWORK else self.effective
 
     def emit(self, effect: Effect) -> None:

@@ -1,4 +1,4 @@
-"""Are the clients in the log clients, or are they the proxies in front of them?
+"""Whether the clients in the log are clients, or the proxies in front of them.
 
 If the gateway's real-IP set-up is missing, every request seems to come from the few addresses of a
 CDN or load balancer, and a decision on one of them shuts everybody out. A host with few tenants

@@ -5,8 +5,9 @@ Anything out of the ordinary makes the whole batch odd; its lines are then looke
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
+from operator import attrgetter
 from typing import Any, cast
 
 import msgspec
@@ -26,8 +27,13 @@ UNKNOWN: frozenset[object] = frozenset({None, "", "-"})
 _DEFAULTS: Mapping[str, Any] = {
     f.name: None if f.required else f.default for f in msgspec.structs.fields(Record)
 }
+_ORDER = list(_DEFAULTS)
 _MAX_DIGITS = 16
 _CACHE_SIZE = 65_536
+
+
+_client, _peer, _port = attrgetter("client"), attrgetter("peer"), attrgetter("port")
+_named, _unbelieved_hops = attrgetter("named"), attrgetter("unbelieved_hops")
 
 
 class OddError(Exception):
@@ -41,7 +47,6 @@ class Columns:
         self._to = to
         self._requests: dict[str, tuple[str, str]] = {}
         self._origins: dict[tuple[object, ...], Origin | None] = {}
-        self._makers: dict[tuple[str, ...], Callable[..., Record]] = {}
 
     def records(self, columns: Mapping[str, Column], n: int) -> list[Record] | None:
         """Return the records of n lines, None if one of them is odd."""
@@ -59,7 +64,7 @@ class Columns:
             return None
         if "ts" not in read or None in read["ts"]:
             return None
-        return list(map(self._maker(tuple(read)), *read.values()))
+        return _make(read)
 
     def _add_origin(self, columns: Mapping[str, Column], read: dict[str, Column]) -> None:
         if "client" in read or "peer" in read or slots.REMOTE not in columns:
@@ -72,17 +77,19 @@ class Columns:
             if clients is not None:
                 read["client"] = clients
                 return
-        keys = list(zip(*(columns.get(slot, repeat(None)) for slot in ORIGIN), strict=False))
+        said = [slot for slot in ORIGIN if slot in columns]
+        keys = list(zip(*map(columns.__getitem__, said), strict=True))
         origins = list(map(self._origins.get, keys))
         if None in origins:
-            origins = [self._settle(key) for key in keys]
+            origins = [self._settle(said, key) for key in keys]
         found = cast("list[Origin]", origins)
-        read["client"] = [origin.client for origin in found]
-        read["peer"] = [origin.peer for origin in found]
+        read["client"] = list(map(_client, found))
+        read["peer"] = list(map(_peer, found))
         if "" in read["client"]:
             raise OddError
-        if any(origin.unbelieved_hops > 0 for origin in found):
-            read["unbelieved_hops"] = [origin.unbelieved_hops for origin in found]
+        hops = list(map(_unbelieved_hops, found))
+        if max(hops) > 0:
+            read["unbelieved_hops"] = hops
         _add_ports(found, ports, read)
 
     def _plain(self, remote: Column) -> Column | None:
@@ -92,13 +99,14 @@ class Columns:
         clients = self._to.addresses.canonical_all(remote)
         return None if "" in clients else clients
 
-    def _settle(self, key: tuple[object, ...]) -> Origin:
+    def _settle(self, said: Sequence[str], key: tuple[object, ...]) -> Origin:
+        """Return the origin of the values of the slots that a line has."""
         origin = self._origins.get(key)
         if origin is None:
             if len(self._origins) >= _CACHE_SIZE:
                 self._origins.clear()
-            cleaned = [None if value in UNKNOWN else value for value in key]
-            origin = self._origins[key] = self._to.settle(cleaned)
+            known = {s: v for s, v in zip(said, key, strict=True) if v not in UNKNOWN}
+            origin = self._origins[key] = self._to.settle(map(known.get, ORIGIN))
         return origin
 
     def _add_account(self, columns: Mapping[str, Column], read: dict[str, Column], n: int) -> None:
@@ -135,31 +143,24 @@ class Columns:
             found = [self._requests[text] for text in texts]
         read["method"], read["path"] = zip(*cast("list[tuple[str, str]]", found), strict=True)
 
-    def _maker(self, names: tuple[str, ...]) -> Callable[..., Record]:
-        """Return a function from the values of fields, in order, to a record.
 
-        Made of source text, as the standard library's dataclasses are: a keyword for each field
-        that is there costs half of what a keyword for every field does.
-        """
-        maker = self._makers.get(names)
-        if maker is None:
-            given = ", ".join(f"{name}={name}" for name in names if name in FIELDS)
-            source = f"lambda {', '.join(names)}: Record({given})"
-            maker = eval(source, {"Record": Record})  # noqa: S307 - names of our own fields only
-            self._makers[names] = maker
-        return maker
+def _make(read: Mapping[str, Column]) -> list[Record]:
+    """Return records of columns; the rest of their fields is not known."""
+    names = _ORDER[: 1 + max(map(_ORDER.index, read))]
+    return list(map(Record, *(read.get(n) or repeat(_DEFAULTS[n]) for n in names)))
 
 
 def _add_ports(
     origins: Sequence[Origin], ports: tuple[Column | None, Column | None], read: dict[str, Column]
 ) -> None:
     """Add the clients' ports, of columns of ports and of those beside an address."""
-    if ports == (None, None) and not any(origin.port for origin in origins):
+    if ports == (None, None) and not any(map(_port, origins)):
         return
-    remote, socket = (repeat(None) if column is None else column for column in ports)
-    picked = [
-        origin.pick(near, far) for origin, near, far in zip(origins, remote, socket, strict=False)
-    ]
+    if ports[0] is not None and UNKNOWN.isdisjoint(ports[0]) and all(map(_named, origins)):
+        picked: Column = ports[0]
+    else:
+        near, far = (repeat(None) if column is None else column for column in ports)
+        picked = [o.pick(n, f) for o, n, f in zip(origins, near, far, strict=False)]
     told = _field("client_port", picked)
     given = read.get("client_port")
     if given is not None:
@@ -215,9 +216,11 @@ def _field(name: str, column: Column) -> Column:
         if numbers is not None:
             return numbers
     elif name in TEXTS or name in NAMES:
-        short = name not in NAMES or max(map(len, filter(None, column)), default=0) <= MAX_NAME
+        short = name not in NAMES or kinds != {str} or max(map(len, column)) <= MAX_NAME
         if kinds == {str} and short and UNKNOWN.isdisjoint(column):
             return column
+        if kinds == {int} and name in TEXTS:
+            return list(map(str, column))
     default, convert = _DEFAULTS[name], FIELDS[name]
     read = each_once(column, convert)
     return [default if value is None else value for value in read] if None in read else read

@@ -1,7 +1,8 @@
 """The fast way for flat JSON objects: a log writer prints every line from one template.
 
 The first line of a batch says which keys there are and of which type. A struct with exactly these
-keys, all required, decodes the rest; as many `":` as keys then prove that none is there twice.
+keys and types, all required, decodes the rest. Every key and every text then takes two quotes: as
+many as that in all lines together prove that no line has a key twice, however it is spelled.
 """
 
 from __future__ import annotations
@@ -9,38 +10,36 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec.structs import astuple
 
 from excise.decode.assemble import Assembler
 from excise.decode.base import MAX_LINE_BYTES, LineRejectedError
 from excise.decode.columns import Columns, OddError, each_once, merge
+from excise.decode.fields import BOUNDS
 from excise.decode.shape import Row, Shape
 from excise.model.record import Record
 
 _PLANS_KEPT = 64
-#: JSON types of values that are looked at, and what a struct must accept for them
-_TYPES: dict[type, Any] = {
-    str: str | None,
-    int: int | float | None,
-    float: int | float | None,
-    type(None): str | int | float | None,
-    bool: bool | None,
-}
+#: JSON types of values in a template; objects and lists have no place in a flat line
+_SCALARS = (str, int, float, bool, type(None))
 Plan = tuple[tuple[str, type], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class _Template:
-    """How to decode lines of one template."""
+    """How to decode lines of one template.
+
+    `columns`: slot, and the rows that fill it as (place of the key, row), the best first.
+    `quotes`: of a line, where all of its types are exact; None where some texts may be null.
+    """
 
     decode: Callable[[bytes], Any]
-    values: Callable[[Any], tuple[Any, ...]]
-    columns: tuple[tuple[str, tuple[int, ...]], ...]
-    rows: tuple[Row, ...]
+    columns: tuple[tuple[str, tuple[tuple[int, Row], ...]], ...]
     keys: int
+    quotes: int | None
     ignored: int
 
 
@@ -50,79 +49,104 @@ class Flat:
     def __init__(self, shape_for: Callable[[tuple[str, ...]], Shape], to: Assembler) -> None:
         self._shape_for = shape_for
         self._columns = Columns(to)
-        self._templates: dict[Plan, _Template | None] = {}
-        self._dict = msgspec.json.Decoder(dict[str, Any]).decode
+        self._exact: dict[Plan, _Template | None] = {}
+        self._loose: dict[tuple[str, ...], _Template | None] = {}
+        self._plan = msgspec.json.Decoder(dict[str, Any]).decode
 
     def decode(self, lines: Sequence[bytes]) -> tuple[list[Record], int] | None:
         """Return the records of lines that are all ordinary, else None."""
-        blob = b"\n".join(lines)
-        if not blob.isascii() or len(blob) > MAX_LINE_BYTES or b"\\u" in blob:
+        if max(map(len, lines)) > MAX_LINE_BYTES:
             return None
         try:
-            template = self._template(self._dict(lines[0]))
-            if template is None or _may_repeat_keys(blob, template.keys, len(lines)):
-                return None
-            seen = list(map(template.values, map(template.decode, lines)))
-            values = list(zip(*seen, strict=True))
-            columns = {slot: _merged(template, values, at) for slot, at in template.columns}
-        except (msgspec.DecodeError, RecursionError, OddError, LineRejectedError):
+            plan = tuple((key, type(value)) for key, value in self._plan(lines[0]).items())
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+        if not {kind for _, kind in plan}.issubset(_SCALARS):
+            return None
+        return self._by(self._exactly(plan), lines) or self._by(self._loosely(plan), lines)
+
+    def _by(
+        self, template: _Template | None, lines: Sequence[bytes]
+    ) -> tuple[list[Record], int] | None:
+        if template is None or _may_repeat_keys(template, lines):
+            return None
+        try:
+            values = list(zip(*map(astuple, map(template.decode, lines)), strict=True))
+            columns = {slot: _column(values, rows) for slot, rows in template.columns}
+        except (msgspec.DecodeError, UnicodeDecodeError, OddError, LineRejectedError):
             return None
         records = self._columns.records(columns, len(lines))
         return None if records is None else (records, template.ignored * len(lines))
 
-    def _template(self, first: dict[str, Any]) -> _Template | None:
-        plan = tuple((key, type(value)) for key, value in first.items())
-        if plan not in self._templates:
-            if len(self._templates) >= _PLANS_KEPT:
-                self._templates.clear()
-            self._templates[plan] = _learn(plan, self._shape_for(tuple(first)))
-        return self._templates[plan]
+    def _exactly(self, plan: Plan) -> _Template | None:
+        if plan not in self._exact:
+            if len(self._exact) >= _PLANS_KEPT:
+                self._exact.clear()
+            shape = self._shape_for(tuple(key for key, _ in plan))
+            self._exact[plan] = _learn(plan, shape, exact=True)
+        return self._exact[plan]
+
+    def _loosely(self, plan: Plan) -> _Template | None:
+        """Return a template of the same keys in which texts and numbers may be null."""
+        keys = tuple(key for key, _ in plan)
+        if keys not in self._loose:
+            if len(self._loose) >= _PLANS_KEPT:
+                self._loose.clear()
+            self._loose[keys] = _learn(plan, self._shape_for(keys), exact=False)
+        return self._loose[keys]
 
 
-def _may_repeat_keys(blob: bytes, keys: int, lines: int) -> bool:
-    """Whether lines may have more than `keys` each, with a blank before a colon for instance."""
-    spread = any(blank in blob for blank in (b'" ', b'"\t', b'"\r'))
-    return spread or blob.count(b'":') != keys * lines or blob.count(b"\n") >= lines
+def _may_repeat_keys(template: _Template, lines: Sequence[bytes]) -> bool:
+    """Whether lines may have more keys than the template."""
+    blob = b"\n".join(lines)
+    if template.quotes is not None:
+        return blob.count(b'"') != template.quotes * len(lines)
+    if not blob.isascii() or any(spread in blob for spread in (b'" ', b'"\t', b'"\r', b"\\u")):
+        return True
+    return blob.count(b'":') != template.keys * len(lines) or blob.count(b"\n") >= len(lines)
 
 
-def _merged(
-    template: _Template, values: list[tuple[Any, ...]], at: tuple[int, ...]
+def _column(
+    values: Sequence[Sequence[object]], rows: tuple[tuple[int, Row], ...]
 ) -> Sequence[object]:
-    """Return the column of a slot, of the columns that fill it."""
-    columns = (each_once(values[i], template.rows[i].read) for i in at)
-    return reduce(merge, columns)
+    """Return the column of a slot, of the rows that fill it."""
+    return reduce(merge, (each_once(values[at], row.read) for at, row in rows))
 
 
-def _learn(plan: Plan, shape: Shape) -> _Template | None:
+def _learn(plan: Plan, shape: Shape, *, exact: bool) -> _Template | None:
     """Return the template of a line's keys and types; None where the shape looks deeper."""
     types = dict(plan)
-    if not shape.needs <= types.keys():
-        return None
     rows = [row for row in shape.rows if row.path[:1] and row.path[0] in types]
-    if any(row.always or not row.path for row in shape.rows) or any(r.path[1:] for r in rows):
+    deeper = any(row.always or not row.path for row in shape.rows) or any(r.path[1:] for r in rows)
+    if deeper or not rows or not shape.needs <= types.keys():
         return None
-    if any(types[row.path[0]] not in _TYPES for row in rows):
-        return None
-    used = {row.path[0] for row in rows}
-    names = {key: f"f{i}" for i, key in enumerate(types)}
+    places = {key: i for i, key in enumerate(types)}
+    names = {key: f"f{i}" for key, i in places.items()}
+    used = {row.path[0]: row.slot for row in rows}
     struct = msgspec.defstruct(
         "Line",
-        [(names[key], _TYPES[types[key]] if key in used else msgspec.Raw) for key in types],
+        [(names[k], _type(kind, used.get(k), exact=exact)) for k, kind in plan],
         rename={name: key for key, name in names.items()},
         gc=False,
     )
-    if not rows or dict in types.values() or list in types.values():
-        return None
-    get = attrgetter(*(names[row.path[0]] for row in rows))
     slots = dict.fromkeys(row.slot for row in rows)
     columns = tuple(
-        (slot, tuple(i for i, row in enumerate(rows) if row.slot == slot)) for slot in slots
+        (slot, tuple((places[r.path[0]], r) for r in rows if r.slot == slot)) for slot in slots
     )
+    texts = sum(kind is str for kind in types.values())
     return _Template(
         decode=msgspec.json.Decoder(struct).decode,
-        values=get if len(rows) > 1 else lambda line: (get(line),),
         columns=columns,
-        rows=tuple(rows),
         keys=len(types),
+        quotes=2 * (len(types) + texts) if exact else None,
         ignored=shape.ignored(dict.fromkeys(types)),
     )
+
+
+def _type(kind: type, slot: str | None, *, exact: bool) -> Any:  # noqa: ANN401 - a type's own type
+    """Return the type that a struct demands of a value which is of `kind` in the first line."""
+    if not exact:
+        return msgspec.Raw if slot is None else str | int | float | None
+    if kind is int and slot is not None and slot in BOUNDS:
+        return BOUNDS[slot][0]
+    return kind if kind is not type(None) else None
