@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 APT := python3 python3-venv nginx-light libnginx-mod-http-js nftables iproute2 openssl procps systemd
 
-.PHONY: setup lint types arch unit test demo bench clean
+.PHONY: setup lint types arch unit test demo bench fuzz clean
 
 setup: $(VENV)/.ready
 
@@ -38,6 +38,10 @@ demo: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# Mutated log lines for a while: make fuzz FOR=600 (seconds)
+fuzz: setup
+	$(BIN)/python -m tests.fuzz $(or $(FOR),60) $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
@@ -17,6 +18,13 @@ from excise.model.record import Decoded, Record, Reject
 MAX_LINE_BYTES = 262_144
 SAMPLE_BYTES = 200
 UNAUTHORIZED = "401"
+#: what comes before a secret, and the secret
+_CREDENTIAL = re.compile(
+    rb"(?i)((?:bearer|basic)(?:\s|%20|\+)+"
+    rb"|(?:authorization|api[-_]?key|access[-_]?token|token|secret|password|[?&]key)"
+    rb"[\"']?\s*[:=]\s*[\"'\[]*(?:(?:bearer|basic)\s+)?|\b(?:sk|pk|rk)-)"
+    rb"[^\s\"'&,;]+"
+)
 CONTROL = bytes(set(range(32)) - {0x09, 0x0D}) + b"\x7f"
 
 
@@ -74,8 +82,8 @@ class LineRejectedError(ExciseError):
 
 
 def reject(line: bytes, reason: str) -> Reject:
-    """Return the reject of a line, with its first bytes."""
-    return Reject(reason, line[:SAMPLE_BYTES])
+    """Return the reject of a line, with its first bytes, but for what looks like a credential."""
+    return Reject(reason, _CREDENTIAL.sub(rb"\g<1>***", line[: 2 * SAMPLE_BYTES])[:SAMPLE_BYTES])
 
 
 def blank(line: bytes) -> bool:

@@ -14,6 +14,7 @@ from msgspec import inspect
 
 from excise.decode.address import Addresses
 from excise.decode.base import LineRejectedError
+from excise.decode.request import without_query
 from excise.model.record import (
     MAX_HASH_DIGITS,
     MAX_TS,
@@ -146,6 +147,10 @@ def _name(name: str) -> Convert:
     return convert
 
 
+def _path(value: object) -> object:
+    return _text("path")(without_query(value))
+
+
 def _flag(value: object) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
@@ -194,7 +199,7 @@ def _table() -> Mapping[str, Convert]:
     info = inspect.type_info(Record)
     assert isinstance(info, inspect.StructType)  # noqa: S101 - narrows the type of a constant
     table = {field.name: _convert_for(field) for field in info.fields}
-    own = {"ts": timestamp, "stream": _flag, "prompt": _chain, "simhash": _simhash}
+    own = {"ts": timestamp, "path": _path, "stream": _flag, "prompt": _chain, "simhash": _simhash}
     names = {name: _name(name) for name in NAMES}
     return MappingProxyType(table | own | names)
 

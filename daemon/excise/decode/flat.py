@@ -7,6 +7,7 @@ many as that in all lines together prove that no line has a key twice, however i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import reduce
@@ -23,6 +24,8 @@ from excise.decode.shape import Row, Shape
 from excise.model.record import Record
 
 _PLANS_KEPT = 64
+_MOST_KEYS = 256
+_KEY = re.compile(r"[ !#-\[\]-~]{1,128}")
 #: JSON types of values in a template; objects and lists have no place in a flat line
 _SCALARS = (str, int, float, bool, type(None))
 Plan = tuple[tuple[str, type], ...]
@@ -116,6 +119,8 @@ def _column(
 def _learn(plan: Plan, shape: Shape, *, exact: bool) -> _Template | None:
     """Return the template of a line's keys and types; None where the shape looks deeper."""
     types = dict(plan)
+    if len(types) > _MOST_KEYS or not all(map(_KEY.fullmatch, types)):
+        return None  # no template that anybody wrote, and none that a struct can be made for
     rows = [row for row in shape.rows if row.path[:1] and row.path[0] in types]
     deeper = any(row.always or not row.path for row in shape.rows) or any(r.path[1:] for r in rows)
     if deeper or not rows or not shape.needs <= types.keys():
