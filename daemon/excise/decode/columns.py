@@ -36,6 +36,10 @@ _client, _peer, _port = attrgetter("client"), attrgetter("peer"), attrgetter("po
 _named, _unbelieved_hops = attrgetter("named"), attrgetter("unbelieved_hops")
 
 
+#: slots of which one says where a request came from
+_TELLING = (slots.REMOTE, slots.FORWARDED_FOR, slots.FORWARDED)
+
+
 class OddError(Exception):
     """A batch holds something that is not ordinary."""
 
@@ -67,19 +71,26 @@ class Columns:
         return _make(read)
 
     def _add_origin(self, columns: Mapping[str, Column], read: dict[str, Column]) -> None:
-        if "client" in read or "peer" in read or slots.REMOTE not in columns:
+        if "client" in read or "peer" in read or columns.keys().isdisjoint(_TELLING):
             raise OddError  # a line that names them itself is looked at as a whole
         if slots.PROXY_PROTOCOL_PORT in columns:
             raise OddError
         ports = columns.get(slots.REMOTE_PORT), columns.get(slots.SOCKET_PORT)
-        if ports == (None, None) and columns.keys().isdisjoint(ORIGIN[1:]):
+        if (
+            slots.REMOTE in columns
+            and ports == (None, None)
+            and columns.keys().isdisjoint(ORIGIN[1:])
+        ):
             clients = self._plain(columns[slots.REMOTE])
             if clients is not None:
                 read["client"] = clients
                 return
         said = [slot for slot in ORIGIN if slot in columns]
         keys = list(zip(*map(columns.__getitem__, said), strict=True))
-        origins = list(map(self._origins.get, keys))
+        try:
+            origins = list(map(self._origins.get, keys))
+        except TypeError:  # a list where an address belongs
+            raise OddError from None
         if None in origins:
             origins = [self._settle(said, key) for key in keys]
         found = cast("list[Origin]", origins)
@@ -131,13 +142,13 @@ class Columns:
         if "method" in read or "path" in read:
             raise OddError
         texts = columns[slots.REQUEST]
+        if not all(map(isinstance, texts, repeat(str))):
+            raise OddError
         found = list(map(self._requests.get, texts))
         if None in found:
             if len(self._requests) >= _CACHE_SIZE:
                 self._requests.clear()
             for text in texts:
-                if not isinstance(text, str):
-                    raise OddError
                 if text not in self._requests:
                     self._requests[text] = ("", "") if text == "-" else split_request(text)
             found = [self._requests[text] for text in texts]

@@ -54,6 +54,9 @@ def make(context: DecodeContext) -> TextDecoder:
         Var(None, _BARE),
         '"',
     )
-    return TextDecoder(
-        NAME, [compile_pattern(parts)], context, unescape=str, fast=False, quotes=_QUOTES
-    )
+    return TextDecoder(NAME, [compile_pattern(parts)], context, unescape=str, fast=False, why=_why)
+
+
+def _why(text: str) -> str:
+    """Return why a line is none: one with more quotes than columns can be read in several ways."""
+    return "ambiguous" if text.count('"') > _QUOTES else "shape"

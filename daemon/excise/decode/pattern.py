@@ -24,11 +24,15 @@ FREE = r'[^"]*?'
 
 @dataclass(frozen=True, slots=True)
 class Var:
-    """A value in a line; `slot` None: it is not looked at. `words`: of how many it consists."""
+    """A value in a line; `slot` None: it is not looked at. `words`: of how many it consists.
+
+    `also`: another slot that the value fills.
+    """
 
     slot: Slot | None
     expression: str = WORD
     words: int = 1
+    also: Slot | None = None
 
 
 Part: TypeAlias = str | Var
@@ -51,6 +55,7 @@ def compile_pattern(parts: Sequence[Part], **fixed: object) -> Pattern:
     """Return the compiled form of a format's parts."""
     source = ""
     found: list[tuple[int, Slot]] = []
+    groups = 0
     for part in parts:
         if isinstance(part, str):
             source += re.escape(part)
@@ -58,7 +63,8 @@ def compile_pattern(parts: Sequence[Part], **fixed: object) -> Pattern:
             source += f"(?:{part.expression})"
         else:
             source += f"({part.expression})"
-            found.append((len(found), part.slot))
+            found += [(groups, slot) for slot in (part.slot, part.also) if slot is not None]
+            groups += 1
     by_rank = tuple(sorted(found, key=lambda pair: pair[1].rank))
     expression = re.compile(source + r"\s*", re.DOTALL)
     return Pattern(tuple(parts), expression, by_rank, tuple(fixed.items()))

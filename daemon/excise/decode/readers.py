@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -53,6 +54,8 @@ def scaled(factor: float) -> Read:
             value = float(value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return value  # the field will say what is wrong with it
+        if isinstance(value, int) and value.bit_length() > 64:
+            return math.inf
         return None if value < 0 else min(float(value), 1e300) * factor
 
     return read

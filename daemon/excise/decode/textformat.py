@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Sequence
 
 from excise.decode.assemble import Assembler
-from excise.decode.base import CONTROL, DecodeContext, LineRejectedError
+from excise.decode.base import CONTROL, MAX_LINE_BYTES, DecodeContext, LineRejectedError
 from excise.decode.batches import decode_batches
+from excise.decode.columns import Columns, OddError, each_once, merge
 from excise.decode.pattern import Pattern, values_of
 from excise.decode.split import Splitter
 from excise.model.record import Decoded, Record
@@ -24,7 +25,8 @@ Unescape = Callable[[str], str]
 class TextDecoder:
     """Decodes lines of the first of `patterns` that fits.
 
-    `quotes`: how many a line has where its writer escapes nothing; one with more is ambiguous.
+    `fast`: whether lines may be cut at quotes and blanks. `why` says what is wrong with a line
+    that fits no pattern.
     """
 
     def __init__(
@@ -35,13 +37,14 @@ class TextDecoder:
         *,
         unescape: Unescape | None = None,
         fast: bool = True,
-        quotes: int | None = None,
+        why: Callable[[str], str] = lambda _: "shape",
     ) -> None:
         self.name = name
         self._patterns = patterns
         self._unescape = unescape or unescaped
-        self._quotes = quotes
+        self._why = why
         self._assembler = Assembler(context)
+        self._columns = Columns(self._assembler)
         self._splitters = [Splitter(p, self._assembler) for p in patterns if fast]
 
     def decode(self, lines: Sequence[bytes]) -> Decoded:
@@ -53,7 +56,37 @@ class TextDecoder:
             records = splitter.decode(lines)
             if records is not None:
                 return records, 0
+        if not all(lines) or max(map(len, lines)) > MAX_LINE_BYTES:
+            return None
+        try:
+            texts = list(map(as_text, lines))
+            for pattern in self._patterns:
+                found = list(map(pattern.expression.fullmatch, texts))
+                if all(found):
+                    columns = self._cut(pattern, [m.groups() for m in found if m])
+                    records = self._columns.records(columns, len(lines))
+                    return None if records is None else (records, 0)
+        except (OddError, LineRejectedError):
+            return None
         return None
+
+    def _cut(
+        self, pattern: Pattern, groups: Sequence[tuple[str | None, ...]]
+    ) -> dict[str, Sequence[object]]:
+        """Return the columns of lines by slot. Raises OddError, LineRejectedError."""
+        values = list(zip(*groups, strict=True))
+        columns: dict[str, Sequence[object]] = {
+            slot: [value] * len(groups) for slot, value in pattern.fixed
+        }
+        for group, slot in pattern.slots:
+            column: Sequence[object] = values[group]
+            if self._unescape is not str:
+                column = each_once(column, self._plain)
+            columns[slot.name] = merge(columns.get(slot.name), each_once(column, slot.read))
+        return columns
+
+    def _plain(self, value: object) -> object:
+        return self._unescape(value) if isinstance(value, str) else value
 
     def _decode_line(self, line: bytes) -> tuple[Record, int]:
         text = as_text(line)
@@ -61,8 +94,7 @@ class TextDecoder:
             if found := pattern.expression.fullmatch(text):
                 groups = [g and self._unescape(g) for g in found.groups()]
                 return self._assembler.record(values_of(pattern, groups))
-        more = self._quotes is not None and text.count('"') > self._quotes
-        raise LineRejectedError("ambiguous" if more else "shape")
+        raise LineRejectedError(self._why(text))
 
 
 def as_text(line: bytes) -> str:

@@ -17,7 +17,7 @@ _COMMON = re.compile(
 )
 #: 2026-11-23 14:37:26.123 or with a comma; a zone may follow, with a colon or without
 _ISO = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:[.,]([0-9]{1,9}))?"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2})(?:[.,]([0-9]{1,9}))?"
     r"\s?(Z|z|UTC|[+-][0-9]{2}:?[0-9]{2})?"
 )
 
@@ -31,7 +31,7 @@ class Times:
         self._zone = zone
         self._known: dict[str, float] = {}
 
-    def common(self, value: object) -> object:
+    def common(self, value: object) -> float:
         """Return epoch seconds of `23/Nov/2026:14:37:26 +0100`, as web servers log it.
 
         Without an offset it is local time; a fraction may follow the seconds. Raises
@@ -40,11 +40,14 @@ class Times:
         if not isinstance(value, str):
             raise LineRejectedError("type:ts")
         found = self._known.get(value)
-        if found is None:
-            if len(self._known) >= _KEPT:
-                self._known.clear()
-            found = self._known[value] = _read_common(value, self._zone)
-        return found
+        if found is not None:
+            return found
+        if len(value) > 20 and value[20] == ".":  # milliseconds: the second is what repeats
+            digits = value[21:]
+            if not (digits.isascii() and digits.isdecimal() and len(digits) < 10):
+                raise LineRejectedError("type:ts")
+            return _plus(self.common(value[:20]), digits)
+        return self._keep(value, _read_common(value, self._zone))
 
     def iso(self, value: object) -> object:
         """Return epoch seconds of a number, or of an ISO date and time; local without a zone.
@@ -56,12 +59,22 @@ class Times:
         found = _ISO.fullmatch(value) if isinstance(value, str) else None
         if found is None:
             return timestamp(value)
-        day, time, fraction, zone = found.groups()
-        try:
-            moment = datetime.fromisoformat(f"{day} {time}.{(fraction or '0')[:6]:0<6}")
-        except ValueError:
-            raise LineRejectedError("range:ts") from None
-        return within_times(_epoch(moment, self._offset(zone)))
+        second, fraction, zone = found.groups()
+        name = f"{second} {zone}"
+        whole = self._known.get(name)
+        if whole is None:
+            try:
+                moment = datetime.fromisoformat(second)
+            except ValueError:
+                raise LineRejectedError("range:ts") from None
+            whole = self._keep(name, within_times(_epoch(moment, self._offset(zone))))
+        return _plus(whole, fraction) if fraction else whole
+
+    def _keep(self, name: str, seconds: float) -> float:
+        if len(self._known) >= _KEPT:
+            self._known.clear()
+        self._known[name] = seconds
+        return seconds
 
     def _offset(self, zone: str | None) -> tzinfo:
         if zone is None:
@@ -70,6 +83,11 @@ class Times:
             return UTC
         digits = zone.replace(":", "")
         return _offset(digits[0], digits[1:3], digits[3:])
+
+
+def _plus(second: float, digits: str) -> float:
+    """Return a second with its decimals, to the microsecond, rounded once."""
+    return (int(second) * 1_000_000 + int(digits[:6].ljust(6, "0"))) / 1_000_000
 
 
 def _read_common(text: str, local: tzinfo) -> float:

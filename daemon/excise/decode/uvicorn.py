@@ -13,17 +13,18 @@ import re
 from collections.abc import Sequence
 
 from excise.decode import slots
-from excise.decode.assemble import Assembler
-from excise.decode.base import CONTROL, DecodeContext, LineRejectedError
-from excise.decode.batches import decode_batches
+from excise.decode.base import DecodeContext
+from excise.decode.pattern import Pattern
 from excise.decode.readers import with_port
 from excise.decode.shape import NOT_A_REQUEST
+from excise.decode.slots import Slot
+from excise.decode.textformat import TextDecoder
 from excise.decode.times import Times
-from excise.model.record import Decoded, Record
+from excise.model.record import Decoded
 
 NAME = "uvicorn"
 _TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9:]{8}(?:[.,][0-9]{1,9})?(?:Z|[+-][0-9]{2}:?[0-9]{2})?"
-_COLOUR = re.compile(r"\x1b\[[0-9;]{0,12}m")
+_COLOUR = re.compile(rb"\x1b\[[0-9;]{0,12}m")
 #: time; anything a logging configuration puts before the address; address; request; status
 _LINE = re.compile(
     rf"(?:\[?({_TIME})\]?[ \t]+)?(?:\([^()\"]{{1,60}}\) )?(?:[\w.:\[\]-]{{1,60}}[ \t-]+){{0,4}}?"
@@ -44,29 +45,18 @@ class UvicornDecoder:
     wants_time = True
 
     def __init__(self, context: DecodeContext) -> None:
-        self._assembler = Assembler(context)
-        self._times = Times(context.zone)
+        said = (
+            Slot("ts", Times(context.zone).iso),
+            Slot(slots.REMOTE, with_port),
+            Slot(slots.REQUEST),
+            Slot("status"),
+        )
+        pattern = Pattern((), _LINE, tuple(enumerate(said)))
+        self._text = TextDecoder(NAME, [pattern], context, unescape=str, fast=False, why=_why)
 
     def decode(self, lines: Sequence[bytes]) -> Decoded:
         """Decode whole lines; see `Decoder`."""
-        return decode_batches(lines, lambda _: None, self._decode_line)
-
-    def _decode_line(self, line: bytes) -> tuple[Record, int]:
-        text = _COLOUR.sub("", line.decode(errors="replace"))
-        if text.encode(errors="replace").translate(None, CONTROL) != text.encode(errors="replace"):
-            raise LineRejectedError("binary")
-        found = _LINE.fullmatch(text)
-        if found is None:
-            raise LineRejectedError(_why(text))
-        time, remote, request, status = found.groups()
-        raw: dict[str, object] = {
-            slots.REMOTE: with_port(remote),
-            "status": status,
-            slots.REQUEST: request,
-        }
-        if time:
-            raw["ts"] = self._times.iso(time)
-        return self._assembler.record(raw)
+        return self._text.decode([_COLOUR.sub(b"", line) for line in lines])
 
 
 def _why(text: str) -> str:
