@@ -28,7 +28,6 @@ _DEFAULTS: Mapping[str, Any] = {
     f.name: None if f.required else f.default for f in msgspec.structs.fields(Record)
 }
 _ORDER = list(_DEFAULTS)
-_MAX_DIGITS = 16
 _CACHE_SIZE = 65_536
 
 
@@ -257,11 +256,11 @@ def _numbers(name: str, column: Column, written: type) -> Column | None:
 def _from_text(column: Sequence[str], kind: type) -> list[Any] | None:
     """Return numbers of plain digits, with a point if they may be fractions; else None."""
     text = "".join(column)
-    if "" in column or not text.isascii() or max(map(len, column)) > _MAX_DIGITS:
+    if "" in column or not text.isascii():
         return None
-    if kind is int:
-        return list(map(int, column)) if text.isdecimal() else None
     try:
+        if kind is int:
+            return list(map(int, column)) if text.isdecimal() else None
         return list(map(float, column)) if not text.strip("0123456789.") else None
     except ValueError:
         return None

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import repeat
+from operator import contains
 
 from excise.decode.assemble import Assembler
 from excise.decode.base import CONTROL, LineRejectedError
@@ -30,6 +31,15 @@ class _Word:
     after: str
     words: int = 1
     literal: bool = False
+
+    def strip(self, value: object) -> object:
+        """Return a value without the text around it. Raises OddError where that is missing."""
+        if not isinstance(value, str):
+            raise OddError
+        inner = value.removeprefix(self.before).removesuffix(self.after)
+        if len(inner) + len(self.before) + len(self.after) != len(value):
+            raise OddError
+        return inner
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,55 +63,62 @@ class Splitter:
 
     def decode(self, lines: Sequence[bytes]) -> list[Record] | None:
         """Return the records of lines that are all ordinary, else None."""
-        plan = self._plan
         blob = b" \n".join(lines)
-        if plan is None or not blob.isascii() or b"\\" in blob or b"" in lines:
+        if self._plan is None or b"\\" in blob or b"" in lines:
             return None
         if blob.count(b"\n") != len(lines) - 1 or len(blob.translate(None, _CONTROL)) != len(blob):
             return None
-        text = blob.decode()
         try:
+            cut = _cut(self._plan, blob.decode("ascii"), len(lines))
             columns: dict[str, Sequence[object]] = {}
-            for slot, values in sorted(_cut(plan, text, len(lines)), key=lambda c: c[0].rank):
-                read = each_once(values, slot.read)
-                columns[slot.name] = merge(columns.get(slot.name), read)
-        except (OddError, LineRejectedError):
+            for slot, values in sorted(cut, key=_rank):
+                columns[slot.name] = merge(columns.get(slot.name), each_once(values, slot.read))
+        except (UnicodeDecodeError, OddError, LineRejectedError):
             return None
         return self._columns.records(columns, len(lines))
 
 
+def _rank(column: tuple[Slot, Sequence[object]]) -> int:
+    return column[0].rank
+
+
 def _cut(plan: _Plan, text: str, n: int) -> list[tuple[Slot, Sequence[object]]]:
-    """Return columns by slot. Raises OddError unless each line is cut as the plan says."""
+    """Return columns by slot. Raises OddError unless each line is cut as the plan says.
+
+    Lines come with a blank and a newline between them, and hold no newline of their own: so any
+    piece between blanks that holds one begins with it.
+    """
     columns: list[tuple[Slot, Sequence[object]]] = []
     per_line = 2 * len(plan.quoted)
-    outer = [text]
+    outer = text
     if per_line:
         parts = text.split('"')
-        if len(parts) != per_line * n + 1 or "\n" not in parts[0] + text:
+        if len(parts) != per_line * n + 1:
             raise OddError
-        joints = parts[per_line:-1:per_line]
         # One newline in each stretch between two lines' quotes, and so none anywhere else.
-        if not all("\n" in joint for joint in joints):
+        if not all(map(contains, parts[per_line:-1:per_line], repeat("\n"))):
             raise OddError
-        outer = parts[0::per_line]
+        outer = "".join(parts[0::per_line])
         for i, slot in enumerate(plan.quoted):
             if slot is not None:
                 columns.append((slot, parts[2 * i + 1 :: per_line]))
         for i, words in enumerate(plan.middle):
-            columns += _words(words, parts[2 * i + 2 :: per_line][:n], n)
-    stretches = "".join(outer).split(" \n")
-    if len(stretches) != n:
-        raise OddError
-    return columns + _words(plan.outer, stretches, n)
+            stretch = " \n".join(parts[2 * i + 2 :: per_line][:n])
+            columns += _words(words, stretch, n)
+    return columns + _words(plan.outer, outer, n)
 
 
-def _words(words: tuple[_Word, ...], parts: Sequence[str], n: int) -> list[tuple[Slot, list[str]]]:
+def _words(words: tuple[_Word, ...], text: str, n: int) -> list[tuple[Slot, Sequence[object]]]:
     """Return the values in a stretch outside quotes, of each line."""
     count = sum(word.words for word in words)
-    if set(map(str.count, parts, repeat(" "))) != {count - 1}:
+    cut = text.split(" ")
+    if len(cut) != count * n:
         raise OddError
-    cut = " ".join(parts).split(" ")
-    columns: list[tuple[Slot, list[str]]] = []
+    starts = "".join(cut[::count]).split("\n")
+    if len(starts) != n:
+        raise OddError
+    cut[::count] = starts
+    columns: list[tuple[Slot, Sequence[object]]] = []
     at = 0
     for word in words:
         column = cut[at::count]
@@ -111,22 +128,12 @@ def _words(words: tuple[_Word, ...], parts: Sequence[str], n: int) -> list[tuple
         if word.literal:
             if column.count(word.before) != n:
                 raise OddError
-        elif values := _inner(word, column):
-            columns.append((word.slot, values)) if word.slot else None
+        elif word.slot is not None:
+            inner = each_once(column, word.strip) if word.before or word.after else column
+            columns.append((word.slot, inner))
+        elif word.before or word.after:
+            each_once(column, word.strip)
     return columns
-
-
-def _inner(word: _Word, column: list[str]) -> list[str]:
-    """Return values without the text around them. Raises OddError where that is missing."""
-    if word.before:
-        if not all(map(str.startswith, column, repeat(word.before))):
-            raise OddError
-        column = [value[len(word.before) :] for value in column]
-    if word.after:
-        if not all(map(str.endswith, column, repeat(word.after))):
-            raise OddError
-        column = [value[: -len(word.after)] for value in column]
-    return column
 
 
 def _plan(parts: Sequence[Part]) -> _Plan | None:
