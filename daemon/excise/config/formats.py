@@ -30,6 +30,8 @@ def read_format(node: Node) -> str | Format:
     if name not in (*FORMATS, JSON):
         one_of((*FORMATS, JSON))(node.child(name, name))
     made = _nginx(inner) if name == NGINX else _json(inner) if name == JSON else _plain(name, inner)
+    if name == JSON and not made.fields:
+        return made  # there is a problem about them already
     try:
         make_decoder(made, _NOWHERE)
     except FormatError as error:
