@@ -39,7 +39,7 @@ demo: setup
 bench: setup
 	$(BIN)/python -m tests.bench $(ARGS)
 
-# Mutated log lines for a while: make fuzz FOR=600 (seconds)
+# Mutated log lines for 60 s, or for so many: make fuzz FOR=600
 fuzz: setup
 	$(BIN)/python -m tests.fuzz $(or $(FOR),60) $(ARGS)
 
