@@ -80,3 +80,11 @@ def test_without_the_privilege_it_says_what_to_do(doctor):
     assert 1 == status
     assert "fail  nftables: " in text
     assert "CAP_NET_ADMIN" in text
+
+
+def test_peers_that_look_like_proxies_fail(doctor, served):
+    served.control.engine.doubt = "3 addresses carry 98% of requests"
+    status, text = doctor()
+    assert 1 == status
+    assert "fail  daemon: the real-IP set-up seems to be wrong: 3 addresses carry 98%" in text
+    assert "confirm_peers: true" in text
