@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from operator import attrgetter
+from types import MappingProxyType
 from typing import Any, cast
 
 import msgspec
@@ -22,12 +23,15 @@ from excise.decode.slots import Read
 from excise.model.record import MAX_NAME, MAX_TS, Record
 
 Column = Sequence[Any]
+#: the values of a line's slots that tell of its origin
+Key = tuple[object, ...]
 #: what says "not known"
 UNKNOWN: frozenset[object] = frozenset({None, "", "-"})
 _DEFAULTS: Mapping[str, Any] = {
     f.name: None if f.required else f.default for f in msgspec.structs.fields(Record)
 }
 _ORDER = list(_DEFAULTS)
+NO_KINDS: Mapping[str, type] = MappingProxyType({})
 _CACHE_SIZE = 65_536
 
 
@@ -49,13 +53,18 @@ class Columns:
     def __init__(self, to: Assembler) -> None:
         self._to = to
         self._requests: dict[str, tuple[str, str]] = {}
-        self._origins: dict[tuple[object, ...], Origin | None] = {}
+        self._origins: dict[tuple[str, ...], dict[Key, Origin]] = {}
 
-    def records(self, columns: Mapping[str, Column], n: int) -> list[Record] | None:
-        """Return the records of n lines, None if one of them is odd."""
+    def records(
+        self, columns: Mapping[str, Column], n: int, kinds: Mapping[str, type] = NO_KINDS
+    ) -> list[Record] | None:
+        """Return the records of n lines, None if one of them is odd.
+
+        `kinds`: the type of all values of a column, where that is known.
+        """
         try:
             read = {
-                name: _field(name, column)
+                name: _field(name, column, kinds.get(name))
                 for name, column in columns.items()
                 if name not in slots.JOINT
             }
@@ -75,23 +84,23 @@ class Columns:
         if slots.PROXY_PROTOCOL_PORT in columns:
             raise OddError
         ports = columns.get(slots.REMOTE_PORT), columns.get(slots.SOCKET_PORT)
-        if (
-            slots.REMOTE in columns
-            and ports == (None, None)
-            and columns.keys().isdisjoint(ORIGIN[1:])
-        ):
-            clients = self._plain(columns[slots.REMOTE])
-            if clients is not None:
-                read["client"] = clients
-                return
-        said = [slot for slot in ORIGIN if slot in columns]
-        keys = list(zip(*map(columns.__getitem__, said), strict=True))
         try:
-            origins = list(map(self._origins.get, keys))
+            said = [s for s in ORIGIN if s in columns and not UNKNOWN.issuperset(columns[s])]
+            plain = said == [slots.REMOTE] and ports[1] is None and "client_port" not in read
+            if plain and (clients := self._plain(columns[slots.REMOTE])) is not None:
+                read["client"] = clients
+                if ports[0] is not None:
+                    read["client_port"] = _field("client_port", ports[0])
+                return
+            if not said:
+                raise OddError
+            keys = list(zip(*map(columns.__getitem__, said), strict=True))
+            cache = self._origins.setdefault(tuple(said), {})
+            origins = list(map(cache.get, keys))
         except TypeError:  # a list where an address belongs
             raise OddError from None
         if None in origins:
-            origins = [self._settle(said, key) for key in keys]
+            origins = [self._settle(said, key, cache) for key in keys]
         found = cast("list[Origin]", origins)
         read["client"] = list(map(_client, found))
         read["peer"] = list(map(_peer, found))
@@ -109,14 +118,14 @@ class Columns:
         clients = self._to.addresses.canonical_all(remote)
         return None if "" in clients else clients
 
-    def _settle(self, said: Sequence[str], key: tuple[object, ...]) -> Origin:
+    def _settle(self, said: Sequence[str], key: Key, cache: dict[Key, Origin]) -> Origin:
         """Return the origin of the values of the slots that a line has."""
-        origin = self._origins.get(key)
+        origin = cache.get(key)
         if origin is None:
-            if len(self._origins) >= _CACHE_SIZE:
-                self._origins.clear()
+            if len(cache) >= _CACHE_SIZE:
+                cache.clear()
             known = {s: v for s, v in zip(said, key, strict=True) if v not in UNKNOWN}
-            origin = self._origins[key] = self._to.settle(map(known.get, ORIGIN))
+            origin = cache[key] = self._to.settle(map(known.get, ORIGIN))
         return origin
 
     def _add_account(self, columns: Mapping[str, Column], read: dict[str, Column], n: int) -> None:
@@ -200,11 +209,15 @@ def merge(best: Column | None, other: Column) -> Column:
     return [b if a in UNKNOWN else a for a, b in zip(best, other, strict=True)]
 
 
-def each_once(column: Column, read: Read | None) -> Column:
-    """Return a column read; each different value is read once. Raises LineRejectedError."""
+def each_once(column: Column, read: Read | None, kind: type | None = None) -> Column:
+    """Return a column read; each different value is read once. Raises LineRejectedError.
+
+    `kind`: the type of all values, where that is known.
+    """
     if read is None:
         return column
-    if (marks := ONLY_WITH.get(read)) and set(map(type, column)) == {str}:
+    kinds = {kind} if kind else set(map(type, column))
+    if kinds == {str} and (marks := ONLY_WITH.get(read)):
         text = "".join(column)
         if not any(mark in text for mark in marks):
             return column
@@ -212,15 +225,15 @@ def each_once(column: Column, read: Read | None) -> Column:
         values = set(column)
     except TypeError:  # a list, where there should be none
         raise OddError from None
-    if len(set(map(type, values)) - {type(None)}) > 1:  # 1 and 1.0 are one key of a dict
+    if len(kinds - {type(None)}) > 1:  # 1, 1.0 and true are one key of a dict
         return [None if value is None else read(value) for value in column]
     found = {value: None if value is None else read(value) for value in values}
     return list(map(found.__getitem__, column))
 
 
-def _field(name: str, column: Column) -> Column:
+def _field(name: str, column: Column, kind: type | None = None) -> Column:
     """Return a field's values. Raises OddError, LineRejectedError."""
-    kinds = set(map(type, column))
+    kinds = {kind} if kind else set(map(type, column))
     if name in BOUNDS and len(kinds) == 1:
         numbers = _numbers(name, column, next(iter(kinds)))
         if numbers is not None:

@@ -8,7 +8,7 @@ many as that in all lines together prove that no line has a key twice, however i
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any
@@ -20,6 +20,7 @@ from excise.decode.assemble import Assembler
 from excise.decode.base import MAX_LINE_BYTES, LineRejectedError
 from excise.decode.columns import Columns, OddError, each_once, merge
 from excise.decode.fields import BOUNDS
+from excise.decode.readers import ONLY_WITH
 from excise.decode.shape import Row, Shape
 from excise.model.record import Record
 
@@ -36,11 +37,13 @@ class _Template:
     """How to decode lines of one template.
 
     `columns`: slot, and the rows that fill it as (place of the key, row), the best first.
-    `quotes`: of a line, where all of its types are exact; None where some texts may be null.
+    `kinds`: of columns of one type. `quotes`: of a line, where all of its types are exact; None
+    where some texts may be null.
     """
 
     decode: Callable[[bytes], Any]
     columns: tuple[tuple[str, tuple[tuple[int, Row], ...]], ...]
+    kinds: Mapping[str, type]
     keys: int
     quotes: int | None
     ignored: int
@@ -75,10 +78,13 @@ class Flat:
             return None
         try:
             values = list(zip(*map(astuple, map(template.decode, lines)), strict=True))
-            columns = {slot: _column(values, rows) for slot, rows in template.columns}
+            columns = {
+                slot: _column(values, rows, template.kinds.get(slot))
+                for slot, rows in template.columns
+            }
         except (msgspec.DecodeError, UnicodeDecodeError, OddError, LineRejectedError):
             return None
-        records = self._columns.records(columns, len(lines))
+        records = self._columns.records(columns, len(lines), template.kinds)
         return None if records is None else (records, template.ignored * len(lines))
 
     def _exactly(self, plan: Plan) -> _Template | None:
@@ -110,10 +116,10 @@ def _may_repeat_keys(template: _Template, lines: Sequence[bytes]) -> bool:
 
 
 def _column(
-    values: Sequence[Sequence[object]], rows: tuple[tuple[int, Row], ...]
+    values: Sequence[Sequence[object]], rows: tuple[tuple[int, Row], ...], kind: type | None
 ) -> Sequence[object]:
     """Return the column of a slot, of the rows that fill it."""
-    return reduce(merge, (each_once(values[at], row.read) for at, row in rows))
+    return reduce(merge, (each_once(values[at], row.read, kind) for at, row in rows))
 
 
 def _learn(plan: Plan, shape: Shape, *, exact: bool) -> _Template | None:
@@ -138,10 +144,17 @@ def _learn(plan: Plan, shape: Shape, *, exact: bool) -> _Template | None:
     columns = tuple(
         (slot, tuple((places[r.path[0]], r) for r in rows if r.slot == slot)) for slot in slots
     )
+    # One key that is read as it is, or as a text that stays one, keeps its type.
+    kinds = {
+        slot: _type(types[row.path[0]], slot, exact=True)
+        for slot, ((_, row), *others) in columns
+        if exact and not others and (row.read is None or row.read in ONLY_WITH)
+    }
     texts = sum(kind is str for kind in types.values())
     return _Template(
         decode=msgspec.json.Decoder(struct).decode,
         columns=columns,
+        kinds={slot: kind for slot, kind in kinds.items() if kind is not None},
         keys=len(types),
         quotes=2 * (len(types) + texts) if exact else None,
         ignored=shape.ignored(dict.fromkeys(types)),

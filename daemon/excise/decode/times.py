@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 
 from excise.decode.base import LineRejectedError
 from excise.decode.fields import known, timestamp, within_times
@@ -113,7 +113,7 @@ def _epoch(moment: datetime, zone: tzinfo) -> float:
 
 
 def _offset(sign: str, hours: str, minutes: str) -> tzinfo:
-    parsed = datetime.strptime(f"{sign}{hours}{minutes}", "%z") if int(minutes) < 60 else None
-    if parsed is None or parsed.tzinfo is None or int(hours) > 23:
+    if int(hours) > 23 or int(minutes) > 59:
         raise LineRejectedError("type:ts")
-    return parsed.tzinfo
+    ahead = timedelta(hours=int(hours), minutes=int(minutes))
+    return timezone(ahead if sign == "+" else -ahead)

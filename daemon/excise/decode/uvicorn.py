@@ -13,7 +13,7 @@ import re
 from collections.abc import Sequence
 
 from excise.decode import slots
-from excise.decode.base import DecodeContext
+from excise.decode.base import DecodeContext, blank
 from excise.decode.pattern import Pattern
 from excise.decode.readers import with_port
 from excise.decode.shape import NOT_A_REQUEST
@@ -56,7 +56,13 @@ class UvicornDecoder:
 
     def decode(self, lines: Sequence[bytes]) -> Decoded:
         """Decode whole lines; see `Decoder`."""
-        return self._text.decode([_COLOUR.sub(b"", line) for line in lines])
+        return self._text.decode([_plain(line) if b"\x1b" in line else line for line in lines])
+
+
+def _plain(line: bytes) -> bytes:
+    """Return a line without colours, unless there is nothing else."""
+    plain = _COLOUR.sub(b"", line)
+    return line if blank(plain) else plain
 
 
 def _why(text: str) -> str:
