@@ -238,11 +238,14 @@ def build(raw: Mapping[str, object], addresses: Addresses) -> tuple[Record, int]
             ignored += 1
         elif value not in (None, "", "-"):
             try:
-                values[name] = FIELDS[name](value)
+                found = FIELDS[name](value)
             except LineRejectedError:
                 if name not in PARAMETERS:
                     raise
                 ignored += 1
+                continue
+            if found is not None:
+                values[name] = found
     for name in ("ts", "client"):
         if name not in values:
             raise LineRejectedError(f"missing:{name}")

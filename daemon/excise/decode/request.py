@@ -20,5 +20,5 @@ def without_query(value: object) -> object:
     path = value.partition("?")[0].partition("#")[0]
     if "://" in path and not path.startswith("/"):
         _, slash, tail = path.partition("://")[2].partition("/")
-        return slash + tail if slash else "/"
-    return path
+        path = slash + tail if slash else "/"
+    return "" if path == "-" else path
