@@ -9,7 +9,7 @@ APT := python3 python3-venv nginx-light libnginx-mod-http-js nftables iproute2 o
 GATEWAYS_APT := haproxy caddy
 GATEWAY ?= nginx
 
-.PHONY: setup gateways lint types arch unit unit-unprivileged test demo bench clean
+.PHONY: setup gateways lint types arch unit unit-unprivileged test demo bench fuzz clean
 
 setup: $(VENV)/.ready
 
@@ -50,6 +50,10 @@ demo: setup
 
 bench: setup
 	$(BIN)/python -m tests.bench $(ARGS)
+
+# Mutated log lines for 60 s, or for so many: make fuzz FOR=600
+fuzz: setup
+	$(BIN)/python -m tests.fuzz $(or $(FOR),60) $(ARGS)
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

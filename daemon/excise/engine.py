@@ -153,6 +153,7 @@ class Engine:
             self.world.advance(now)
             self.baselines.refresh(self.world.tables, now, self.world.landmark)
             self.judge.sweep(now)
+            self.judge.docket.review_peers(now)
         self._grid = now // GRID_S * GRID_S + GRID_S
 
     def _work(self, piece: Piece) -> None:
@@ -309,6 +310,7 @@ class Engine:
         """Take over the settings that may change while running: all but `capacity`."""
         self.settings = settings
         self.judge.configure(settings)
+        self.judge.docket.review_peers(self.clock)
 
     def set_baseline(self, kind: Kind, values: dict[str, float]) -> None:
         """Pin the quantile of features of a kind, as if the host's population had it."""
@@ -333,6 +335,7 @@ class Engine:
             posture=judge.docket.posture.value,
             effective_posture=judge.docket.effective.value,
             tripped=judge.docket.brake.tripped,
+            peers_doubted=judge.docket.doubt,
             records=self._records,
             late=self._clock.late,
             clock_jumps=self._clock.jumps,

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from excise.decode.base import MAX_LINE_BYTES, DecodeContext
 from excise.decode.registry import FORMATS, make_decoder
+from excise.decode.request import without_query
 from excise.decode.trust import TrustedProxies, parse_networks
 from excise.model.record import Record
 
@@ -36,11 +37,12 @@ records = st.builds(
     client_port=st.just(-1) | st.integers(0, 65_535),
     status=st.just(-1) | st.integers(0, 999),
     **dict.fromkeys(
-        ("account", "org", "method", "path", "model", "request_id", "connection", "tls", "ja4",
+        ("account", "org", "method", "model", "request_id", "connection", "tls", "ja4",
          "sni", "alpn", "user_agent"), text),
     **dict.fromkeys(
         ("input_tokens", "output_tokens", "reasoning_tokens", "cached_tokens", "bytes_in",
          "bytes_out", "max_tokens", "n", "logprobs", "logit_bias"), count),
+    path=text.map(without_query),
     duration=seconds,
     ttfb=seconds,
     temperature=st.just(-1.0) | st.floats(0, 1e6),

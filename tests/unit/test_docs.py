@@ -128,6 +128,8 @@ def test_the_plain_defaults_in_the_guide_are_those_in_force():
         "state": str(config.state),
         "rules": f"[{', '.join(map(str, config.rules))}]",
         "trusted_proxies": str(list(config.trusted_proxies)),
+        "proxy_header": config.proxy_header,
+        "confirm_peers": str(config.confirm_peers).lower(),
         "never_block": str(list(config.never_block)),
         "protect_operator": str(config.protect_operator).lower(),
     } == {

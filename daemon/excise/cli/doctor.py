@@ -86,10 +86,21 @@ def check_daemon(client: Client | None) -> Check:
         return Check("daemon", State.FAIL, str(error), "run this as root")
     except ExciseError as error:
         return Check("daemon", State.FAIL, str(error), "see its log: journalctl -u excise")
+    return _check_status(view, client.socket_path)
+
+
+def _check_status(view: StatusView, socket: Path) -> Check:
+    """Whether a daemon that answers can do its job."""
+    from excise.doctor import Check, State
+
     if view.not_ready:
         advice = "see `excise status` and its log: journalctl -u excise"
         return Check("daemon", State.FAIL, "; ".join(view.not_ready), advice)
-    return Check("daemon", State.OK, f"answers on {client.socket_path}, posture {view.posture}")
+    if view.engine.peers_doubted:
+        text = f"the real-IP set-up seems to be wrong: {view.engine.peers_doubted}"
+        advice = "name your proxies in trusted_proxies, or set confirm_peers: true"
+        return Check("daemon", State.FAIL, text, advice)
+    return Check("daemon", State.OK, f"answers on {socket}, posture {view.posture}")
 
 
 def describe(check: Check) -> str:

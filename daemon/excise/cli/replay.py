@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from ipaddress import ip_network
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,6 +17,7 @@ from excise.errors import ExciseError
 from excise.model.decision import Posture
 
 if TYPE_CHECKING:
+    from excise.config import Config
     from excise.decode.base import Decoder
     from excise.model.settings import Settings
     from excise.replay import Summary
@@ -97,22 +97,26 @@ def _prepare(
             print(printable(f"excise: {error}"), file=sys.stderr)
         raise typer.Exit(errors[0].exit_status)
     settings = msgspec.structs.replace(loaded.settings(), posture=posture)
-    return settings, book, _decoders(format_, loaded.trusted_proxies)
+    return settings, book, _decoders(format_, loaded)
 
 
-def _decoders(format_: str, trusted_proxies: Sequence[str]) -> Callable[[Sequence[bytes]], Decoder]:
+def _decoders(format_: str, config: Config) -> Callable[[Sequence[bytes]], Decoder]:
     """Return what chooses a decoder by the first lines of an input."""
-    from excise.decode.base import DecodeContext
+    from excise.config import decode_context
     from excise.decode.registry import AUTO, FORMATS, detect, make_decoder
+    from excise.decode.registry import Format as Configured
 
     # No secret of this host: a replay gives the same account ids to everybody who runs it.
-    context = DecodeContext(trusted=tuple(map(ip_network, trusted_proxies)), account_key=b"")
-    if format_ not in (AUTO, *FORMATS):
+    configured = [f.format for f in config.inputs if isinstance(f.format, Configured)]
+    named = next((one for one in configured if one.name == format_), format_)
+    if named not in (AUTO, *FORMATS, *configured):
         known = ", ".join((AUTO, *FORMATS))
         raise typer.BadParameter(f"unknown format {format_!r}; known: {known}")
+    context = decode_context(config, account_key=b"")
 
     def choose(lines: Sequence[bytes]) -> Decoder:
-        return make_decoder(detect(lines, context) if format_ == AUTO else format_, context)
+        found = detect(lines, context, configured) if named == AUTO else named
+        return make_decoder(found, context)
 
     return choose
 

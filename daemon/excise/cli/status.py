@@ -32,6 +32,7 @@ def describe(view: StatusView) -> str:
         f"excise {view.version}, up since {moment(view.started_ts)}",
         f"posture    {_posture(view)}",
         f"ready      {_ready(view)}",
+        *_doubt(view.engine),
         f"engine     {_engine(view.engine)}",
         f"decisions  {_decisions(view.engine)}",
         f"enforcer   {_enforcer(view.enforcer)}",
@@ -54,6 +55,14 @@ def _ready(view: StatusView) -> str:
     if not view.not_ready:
         return paint("yes", "green")
     return paint("no", "red") + ": " + "; ".join(map(printable, view.not_ready))
+
+
+def _doubt(engine: EngineStatus) -> list[str]:
+    """Return a line where no network is enforced, since clients seem to be proxies."""
+    if not engine.peers_doubted:
+        return []
+    why = printable(engine.peers_doubted)
+    return [f"peers      {paint('doubted', 'red')}, no network is enforced: {why}"]
 
 
 def _engine(engine: EngineStatus) -> str:

@@ -15,6 +15,7 @@ from excise.config.values import (
     NftConfig,
     SocketConfig,
     Wire,
+    decode_context,
 )
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "NftConfig",
     "SocketConfig",
     "Wire",
+    "decode_context",
     "load",
     "parse_config",
     "read_config",

@@ -7,6 +7,7 @@ from collections import Counter
 from ipaddress import ip_address
 from pathlib import Path
 
+from excise.config.formats import read_format
 from excise.config.values import (
     LOOPBACK,
     QUIET_AFTER_S,
@@ -15,10 +16,10 @@ from excise.config.values import (
     SocketConfig,
     Wire,
 )
-from excise.decode.registry import AUTO, FORMATS
+from excise.decode.registry import AUTO, Format
 from excise.errors import InvalidError
 from excise.model.document import Fields, Node, each
-from excise.model.scalars import between, boolean, duration, integer, network, one_of, text, texts
+from excise.model.scalars import between, boolean, duration, integer, network, text, texts
 
 SOURCE_KEYS = ("file", "stdin", "journal", "syslog", "datagram", "http")
 INPUT_KEYS = (*SOURCE_KEYS, "format", "from_start", "quiet_after", "ports")
@@ -71,6 +72,7 @@ def _input(node: Node) -> InputConfig:
         raise node.error(f"takes exactly one of {', '.join(SOURCE_KEYS)}", _LIKE_FILE)
     (kind,) = kinds
     quiet_after_s: float | None = QUIET_AFTER_S
+    default_format: str | Format = "record" if kind == "http" else AUTO
     for key in ("stdin", "http"):
         if kind == key:
             fields.get(key, _present, None)
@@ -78,7 +80,7 @@ def _input(node: Node) -> InputConfig:
         raise node.error(f"from_start has no meaning for {kind}")
     return InputConfig(
         file=fields.get("file", absolute_path, None),
-        format=fields.get("format", one_of((AUTO, *FORMATS)), "record" if kind == "http" else AUTO),
+        format=fields.get("format", read_format, default_format),
         from_start=fields.get("from_start", boolean, False),
         journal=fields.get("journal", _journal, None),
         socket=fields.get("syslog", _syslog, None) or fields.get("datagram", _datagram, None),

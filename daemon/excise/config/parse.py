@@ -22,6 +22,7 @@ from excise.config.values import (
     LogLevel,
     NftConfig,
 )
+from excise.decode.trust import HEADERS, UNIX
 from excise.errors import ConfigError, InvalidError
 from excise.model.decision import Posture, Tier
 from excise.model.document import Document, Fields, Node, each, in_order
@@ -35,6 +36,7 @@ from excise.model.scalars import (
     integer,
     network,
     number,
+    one_of,
     per_minute,
     text,
 )
@@ -44,6 +46,8 @@ KEYS = (
     "posture",
     "inputs",
     "trusted_proxies",
+    "proxy_header",
+    "confirm_peers",
     "never_block",
     "rules",
     "ports",
@@ -113,7 +117,9 @@ def _config(fields: Fields, path: Path | None) -> Config:
     return Config(
         posture=fields.get("posture", choice(Posture), blank.posture),
         inputs=fields.get("inputs", inputs, blank.inputs),
-        trusted_proxies=fields.get("trusted_proxies", each(network), ()),
+        trusted_proxies=fields.get("trusted_proxies", each(_proxy), ()),
+        proxy_header=fields.get("proxy_header", one_of(HEADERS), blank.proxy_header),
+        confirm_peers=fields.get("confirm_peers", boolean, blank.confirm_peers),
         never_block=fields.get("never_block", each(network), ()),
         rules=fields.get("rules", each(absolute_path), blank.rules),
         ports=ports,
@@ -131,6 +137,11 @@ def _config(fields: Fields, path: Path | None) -> Config:
         guard=fields.get("guard", _guard(ports, backend), blank.guard),
         path=path,
     )
+
+
+def _proxy(node: Node) -> str:
+    """Read a network, or `unix:` for whoever connects through a unix socket."""
+    return UNIX if node.value == UNIX else network(node)
 
 
 def _optional_path(node: Node) -> Path | None:

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
 from enum import StrEnum
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
+from excise.decode.base import DecodeContext
+from excise.decode.registry import Format
+from excise.decode.trust import FORWARDED_FOR, UNIX, parse_networks
 from excise.model.decision import Posture, Tier
 from excise.model.portguard import NO_GUARD, PortGuard
 from excise.model.settings import DEFAULT_TIERS, Capacity, Governor, Policy, Room, Settings
@@ -17,6 +22,7 @@ LOOPBACK = ("127.0.0.0/8", "::1/128")
 QUIET_AFTER_S = 300.0
 #: name of the input that pushed records belong to
 HTTP = "http"
+LOCAL_TIME = Path("/etc/localtime")
 
 
 class Backend(StrEnum):
@@ -103,7 +109,7 @@ class InputConfig:
     """
 
     file: Path | None = None
-    format: str = "auto"
+    format: str | Format = "auto"
     from_start: bool = False
     journal: JournalConfig | None = None
     socket: SocketConfig | None = None
@@ -120,6 +126,11 @@ class InputConfig:
         if source is not None:
             return source.name
         return HTTP if self.http else "stdin"
+
+    @property
+    def format_name(self) -> str:
+        """What its format is called."""
+        return self.format if isinstance(self.format, str) else self.format.name
 
     @property
     def pattern(self) -> bool:
@@ -169,6 +180,8 @@ class Config:
     posture: Posture = Posture.OBSERVE
     inputs: tuple[InputConfig, ...] = (InputConfig(Path("/var/log/nginx/excise.log"), "record"),)
     trusted_proxies: tuple[str, ...] = ()
+    proxy_header: str = FORWARDED_FOR
+    confirm_peers: bool = False
     never_block: tuple[str, ...] = ()
     rules: tuple[Path, ...] = (LOCAL_RULES, SHIPPED_RULES)
     ports: tuple[int, ...] = (443,)
@@ -196,5 +209,30 @@ class Config:
             governor=self.governor,
             capacity=self.capacity,
             never_block=self.never_block,
-            trusted_proxies=self.trusted_proxies,
+            trusted_proxies=self.proxy_networks(),
+            confirm_peers=self.confirm_peers,
         )
+
+    def proxy_networks(self) -> tuple[str, ...]:
+        """Return the trusted proxies that have an address."""
+        return tuple(proxy for proxy in self.trusted_proxies if proxy != UNIX)
+
+
+def decode_context(config: Config, account_key: bytes, zone: str = "") -> DecodeContext:
+    """Return what decoders are told; `zone` is the name of a time zone, `""` for the host's."""
+    return DecodeContext(
+        trusted=parse_networks(config.proxy_networks()),
+        account_key=account_key,
+        trusted_unix=UNIX in config.trusted_proxies,
+        proxy_header=config.proxy_header,
+        zone=ZoneInfo(zone) if zone else local_zone(),
+    )
+
+
+def local_zone() -> tzinfo:
+    """Return the host's time zone with its summer times; UTC if it says none."""
+    try:
+        with LOCAL_TIME.open("rb") as file:
+            return ZoneInfo.from_file(file)
+    except (OSError, ValueError):
+        return UTC

@@ -58,7 +58,7 @@ class Assembly:
         item = named[0] if named else InputConfig(format=RECORD, http=True, quiet_after_s=None)
         decoder = make_decoder(item.format, self.core.config, self.key)
         hearing = self._hearing(item) if named else Hearing(HTTP)
-        return Pushed(self.core, decoder, item.format, bool(named), hearing)
+        return Pushed(self.core, decoder, item.format_name, bool(named), hearing)
 
     def silence(self) -> Silence:
         """Return what notices inputs that hear nothing."""

@@ -21,6 +21,7 @@ from excise.daemon.pushed import Pushed
 from excise.daemon.reload import Loaded, in_force, load_all, refused
 from excise.daemon.silence import Silence
 from excise.decode.base import Decoder
+from excise.decode.registry import Format
 from excise.engine import Engine
 from excise.errors import EnforceError, RefusedError
 from excise.model.decision import Posture
@@ -40,7 +41,7 @@ class Daemon:
     gathers: Sequence[Gather]
     pushed: Pushed
     silence: Silence
-    decoder: Callable[[str, Config], Decoder]
+    decoder: Callable[[str | Format, Config], Decoder]
     progress: Progress
     kernel: Executor
     meter: Meter

@@ -35,6 +35,8 @@ STEP_S = 0.02
 CLOCK_JUMPED = "clock-jumped"
 #: a restart must not rearm the governor: it has to be in the snapshot
 GOVERNOR_TRIPPED = "governor-tripped"
+#: nor may it forget that peers are doubted
+PEERS_DOUBTED = "peers-doubted"
 
 
 @dataclass(slots=True)
@@ -221,5 +223,5 @@ class Core:
                     if code == CLOCK_JUMPED:
                         self.ledger.unsettle()
                         self.roll.reset(self.engine.decisions())
-                    if code in (CLOCK_JUMPED, GOVERNOR_TRIPPED):
+                    if code in (CLOCK_JUMPED, GOVERNOR_TRIPPED, PEERS_DOUBTED):
                         self.worth_keeping.set()

@@ -1,11 +1,11 @@
-"""From the name of a format to a decoder; `auto` decides at the first lines that arrive."""
+"""From a format to a decoder; `auto` decides at the first lines that arrive."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 from excise.decode.base import DecodeContext, Decoder, blank, reject
-from excise.decode.registry import AUTO, detect, make_decoder
+from excise.decode.registry import AUTO, Format, detect, make_decoder
 from excise.errors import FormatError
 from excise.model.record import Decoded
 
@@ -35,6 +35,6 @@ class AutoDecoder:
         return self._found.decode(lines)
 
 
-def decoder_for(name: str, context: DecodeContext) -> Decoder:
-    """Return the decoder of a format by name, `auto` included. Raises FormatError."""
-    return AutoDecoder(context) if name == AUTO else make_decoder(name, context)
+def decoder_for(choice: str | Format, context: DecodeContext) -> Decoder:
+    """Return the decoder of a format, `auto` included. Raises FormatError."""
+    return AutoDecoder(context) if choice == AUTO else make_decoder(choice, context)

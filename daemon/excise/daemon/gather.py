@@ -110,7 +110,7 @@ class Gather:
         state = SILENT if silent else State.BLIND if self.problem else State.WAITING
         return InputView(
             name=self.item.name,
-            format=self.item.format,
+            format=self.item.format_name,
             state=str(state),
             position={},
             lag_bytes=0,

@@ -18,6 +18,7 @@ from excise.daemon.convoy import SLACK_S, Convoy, pieces
 from excise.daemon.core import Core
 from excise.daemon.silence import SILENT, Hearing
 from excise.decode.base import Decoder
+from excise.decode.registry import Format
 from excise.errors import SourceError
 from excise.model.record import Decoded, Reject
 from excise.model.view import InputView
@@ -72,7 +73,7 @@ class InputLoop:
 
     source: Source
     decoder: Decoder
-    format: str
+    format: str | Format
     core: Core
     hearing: Hearing = field(default_factory=Hearing)
     convoy: Convoy = field(default_factory=Convoy)

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
-from excise.config import Config, InputConfig, Wire
+from excise.config import Config, InputConfig, Wire, decode_context
 from excise.daemon.formats import decoder_for
 from excise.daemon.gather import stored_names
 from excise.daemon.reread import reread_file, reread_journal
 from excise.daemon.restore import Reader
-from excise.decode.base import DecodeContext, Decoder
-from excise.decode.trust import parse_networks
+from excise.decode.base import Decoder
+from excise.decode.registry import Format
 from excise.sources.base import Source
 from excise.sources.datagram import Datagram
 from excise.sources.file_tail import FileTail
@@ -49,10 +49,10 @@ def make_inotify() -> Inotify | None:
         return None
 
 
-def make_decoder(name: str, config: Config, account_key: bytes) -> Decoder:
+def make_decoder(choice: str | Format, config: Config, account_key: bytes) -> Decoder:
     """Return the decoder of a format for this host's proxies and key."""
-    trusted = parse_networks(config.trusted_proxies)
-    return decoder_for(name, DecodeContext(trusted, account_key))
+    zone = choice.zone if isinstance(choice, Format) else ""
+    return decoder_for(choice, decode_context(config, account_key, zone))
 
 
 def rereaders(config: Config, account_key: bytes, stored: Iterable[str]) -> list[Reader]:

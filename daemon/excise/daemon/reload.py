@@ -21,6 +21,8 @@ LIVE_KEYS = frozenset(
     {
         "posture",
         "trusted_proxies",
+        "proxy_header",
+        "confirm_peers",
         "rules",
         "ports",
         "never_block",

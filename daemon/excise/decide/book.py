@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from excise.decide.ladder import Ladder
@@ -102,13 +102,13 @@ class Book:
         """Forget the strikes of a target: the operator says that it was a mistake."""
         self._strikes.pop((decision.plane, decision.target), None)
 
-    def repose(self, posture: Posture, now: float) -> list[DecisionEvent]:
+    def repose(self, posture_on: Callable[[Plane], Posture], now: float) -> list[DecisionEvent]:
         """Bring the rules' decisions in line with a new posture; the operator's own stay."""
         events = []
         for key, old in list(self.active.items()):
             if old.origin is Origin.OPERATOR:
                 continue
-            action, tier = self.ladder.action(old.wanted, old.plane, posture)
+            action, tier = self.ladder.action(old.wanted, old.plane, posture_on(old.plane))
             if (action, tier) != (old.action, old.tier):
                 new = replace(old, action=action, tier=tier)
                 self.active[key] = new

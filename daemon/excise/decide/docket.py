@@ -15,6 +15,7 @@ from excise.decide.book import Book, Verdict
 from excise.decide.governor import Brake
 from excise.decide.guard import Guard, parse_network
 from excise.decide.ladder import MILDEST, Ladder
+from excise.decide.realip import doubt
 from excise.features.world import World
 from excise.model.decision import Decision, Op, Origin, Plane, Posture
 from excise.model.entity import Kind
@@ -35,6 +36,8 @@ class Docket:
         self.book = Book(self.ladder)
         self.guard = Guard(settings.never_block, settings.trusted_proxies)
         self.brake = Brake(settings.governor)
+        #: why the clients in the log seem to be proxies, `""` if they do not or are confirmed
+        self.doubt = ""
         self._timers: list[tuple[float, int, Plane, str]] = []
         self._serial = 0
         self._wide: dict[str, int] = {}
@@ -44,6 +47,10 @@ class Docket:
     def effective(self) -> Posture:
         """The posture in force: observe while the governor is tripped."""
         return Posture.OBSERVE if self.brake.tripped else self.posture
+
+    def effective_on(self, plane: Plane) -> Posture:
+        """Return the posture in force on a plane; on the network's, observe in doubt of peers."""
+        return Posture.OBSERVE if self.doubt and plane is Plane.NETWORK else self.effective
 
     def emit(self, effect: Effect) -> None:
         """Put something among the effects."""
@@ -61,7 +68,9 @@ class Docket:
         old = self.book.get(plane, target)
         if old is not None and old.origin is Origin.OPERATOR:
             return
-        if plane is Plane.NETWORK and self.guard.covering(parse_network(target), now):
+        if plane is Plane.NETWORK and self._spared(target, now):
+            if old is not None and self.world.proxies.inside(target, now):
+                self.end(old, Op.LIFT, now)
             return
         if old is not None and old.wanted > verdict.most:
             self.end(old, Op.LIFT, now)
@@ -102,16 +111,24 @@ class Docket:
     def _set(self, plane: Plane, target: str, verdict: Verdict, now: float) -> None:
         old = self.book.get(plane, target)
         fresh = verdict.rung >= MILDEST and (old is None or not old.enforcing)
-        if fresh and self.effective is not Posture.OBSERVE:
+        if fresh and plane is Plane.NETWORK:
+            self.review_peers(now)
+        if fresh and self.effective_on(plane) is not Posture.OBSERVE:
             enforced, active = self._active_clients(now)
             inside = self._inside(target, now) if plane is Plane.NETWORK else 0
             if why := self.brake.check(now, enforced + inside, active):
                 self._trip(why, now)
             else:
                 self.brake.count(now)
-        event = self.book.set(plane, target, verdict, self.effective, now)
+        event = self.book.set(plane, target, verdict, self.effective_on(plane), now)
         self.remind(event.decision.until, plane, target)
         self.emit(event)
+
+    def _spared(self, target: str, now: float) -> bool:
+        """Whether a network is safe, or has brought other people's requests."""
+        if self.guard.covering(parse_network(target), now):
+            return True
+        return self.world.proxies.inside(target, now)
 
     def place(
         self,
@@ -156,8 +173,22 @@ class Docket:
         self._repose(now)
 
     def _repose(self, now: float) -> None:
-        for event in self.book.repose(self.effective, now):
+        for event in self.book.repose(self.effective_on, now):
             self.emit(event)
+
+    def review_peers(self, now: float) -> None:
+        """Look again whether the clients in the log are clients; say so where that changes."""
+        why = "" if self.settings.confirm_peers else doubt(self.world, now)
+        before, self.doubt = self.doubt, why
+        if bool(before) == bool(why):
+            return
+        if why:
+            text = f"the real-IP set-up seems to be wrong: {why}; no network is enforced"
+            self.emit(Alarm(now, "peers-doubted", text))
+        else:
+            text = "the clients in the log are clients, or confirmed; networks are enforced again"
+            self.emit(Alarm(now, "peers-settled", text))
+        self._repose(now)
 
     def _active_clients(self, now: float) -> tuple[int, int]:
         """Return how many clients active within the hour are enforced, and how many there are."""

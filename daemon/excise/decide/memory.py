@@ -22,7 +22,7 @@ from excise.features.world import World
 from excise.model.entity import Kind
 from excise.rules.schema import Rule
 
-VERSION = 2
+VERSION = 3
 Arrays = dict[str, NDArray[np.generic]]
 #: what numpy and zipfile raise for bytes that are no archive, or a damaged one
 DAMAGE = (
@@ -67,6 +67,10 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True):
     judged: list[tuple[str, int, float]]
     #: subnets whose members are met one by one, with what is typical there
     hot_subnets: list[tuple[int, float]]
+    #: why the peers in the log are not taken for clients, `""` if they are
+    doubt: str
+    #: (address, when it was first and last a peer of others)
+    proxies: list[tuple[str, float, float]]
 
 
 def dump_world(world: World) -> Arrays:
@@ -175,6 +179,8 @@ def notes(
             (row, judge.neighbours.typical[row])
             for row in np.flatnonzero(judge.cases.hot_subnet).tolist()
         ],
+        doubt=judge.docket.doubt,
+        proxies=judge.world.proxies.dump(),
     )
 
 
@@ -189,6 +195,8 @@ def recall(judge: Judge, note: Notes, rules: dict[str, Rule]) -> None:
     for version, bits in note.guilty:
         judge.neighbours.guilty.add(version, bits, judge.docket.settings.governor)
     judge.docket.brake.tripped = note.tripped
+    judge.docket.doubt = note.doubt
+    judge.world.proxies.load(note.proxies)
     judge.heard = dict(note.heard)
     judge.judged = {(Kind(kind), row): at for kind, row, at in note.judged}
     for row, typical in note.hot_subnets:

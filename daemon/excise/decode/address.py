@@ -9,8 +9,9 @@ from typing import cast
 
 _OCTET = r"(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _V4 = re.compile(rf"{_OCTET}(?:\.{_OCTET}){{3}}")
-_BRACKETED = re.compile(r"\[([^\]]*)\](?::[0-9]{1,5})?")
-_V4_PORT = re.compile(r"([0-9.]+):[0-9]{1,5}")
+_BRACKETED = re.compile(r"\[([^\]]*)\](?::([0-9]{1,5}))?")
+_V4_PORT = re.compile(r"((?:::[fF]{4}:)?[0-9.]+):([0-9]{1,5})")
+_FOR = re.compile(r"for=(?:\"([^\"\\]*)\"|([^\s;,\"]*))", re.IGNORECASE)
 CACHE_SIZE = 262_144
 #: longest text of an address: RFC 4291 2.2, form 3
 _MAX_TEXT = 45
@@ -46,6 +47,29 @@ def hop(text: str) -> str:
     if ported := _V4_PORT.fullmatch(text):
         return canonical(ported[1])
     return canonical(text)
+
+
+def told_for(element: str) -> str:
+    """Return the `for` of one element of a Forwarded header (RFC 7239 4), `""` where it has none.
+
+    Elements are cut at commas, quoted or not: no address holds one, and a client that leaves a
+    quote open must not swallow what the next proxy appends.
+    """
+    told = [
+        found[1] or found[2]
+        for pair in element.split(";")
+        if (found := _FOR.fullmatch(pair.strip(" \t")))
+    ]
+    return told[0] if len(told) == 1 else ""
+
+
+def endpoint(text: str) -> tuple[str, str]:
+    """Return (canonical address, port) of `address`, `v4:port` or `[v6]:port`; `""` for neither."""
+    if wrapped := _BRACKETED.fullmatch(text):
+        return hop(text), (wrapped[2] or "")
+    if ported := _V4_PORT.fullmatch(text):
+        return canonical(ported[1]), ported[2]
+    return canonical(text), ""
 
 
 class Addresses:

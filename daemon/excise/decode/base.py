@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, tzinfo
 from hashlib import blake2b
 from typing import Protocol
 
-from excise.decode.trust import Network
+from excise.decode.trust import FORWARDED_FOR, Network, TrustedProxies
 from excise.errors import ExciseError
 from excise.model.record import Decoded, Record, Reject
 
@@ -16,6 +18,13 @@ from excise.model.record import Decoded, Record, Reject
 MAX_LINE_BYTES = 262_144
 SAMPLE_BYTES = 200
 UNAUTHORIZED = "401"
+#: what comes before a secret, and the secret
+_CREDENTIAL = re.compile(
+    rb"(?i)((?:bearer|basic)(?:\s|%20|\+)+"
+    rb"|(?:authorization|api[-_]?key|access[-_]?token|token|secret|password|[?&]key)"
+    rb"[\"']?\s*[:=]\s*[\"'\[]*(?:(?:bearer|basic)\s+)?|\b(?:sk|pk|rk)-)"
+    rb"[^\s\"'&,;]+"
+)
 CONTROL = bytes(set(range(32)) - {0x09, 0x0D}) + b"\x7f"
 
 
@@ -37,12 +46,21 @@ class Decoder(Protocol):
 class DecodeContext:
     """What formats need beside the lines.
 
-    `trusted`: proxies whose X-Forwarded-For hop is believed. `account_key`: secret of this
-    host (up to 64 bytes) that turns user names and credentials into opaque account ids.
+    `trusted`: proxies whose X-Forwarded-For hop is believed; `trusted_unix`: peers on a unix
+    socket are too; `proxy_header`: which header they write. `account_key`: secret of this host
+    (up to 64 bytes) that turns user names and credentials into opaque account ids. `zone`: of
+    times that are written without one.
     """
 
     trusted: tuple[Network, ...]
     account_key: bytes
+    trusted_unix: bool = False
+    proxy_header: str = FORWARDED_FOR
+    zone: tzinfo = UTC
+
+    def proxies(self) -> TrustedProxies:
+        """Return who is believed about the hop before them."""
+        return TrustedProxies(self.trusted, unix=self.trusted_unix, header=self.proxy_header)
 
     def account(self, claim: str, status: str) -> str:
         """Return the account id of a user name or credential that a format carries raw.
@@ -64,8 +82,8 @@ class LineRejectedError(ExciseError):
 
 
 def reject(line: bytes, reason: str) -> Reject:
-    """Return the reject of a line, with its first bytes."""
-    return Reject(reason, line[:SAMPLE_BYTES])
+    """Return the reject of a line, with its first bytes, but for what looks like a credential."""
+    return Reject(reason, _CREDENTIAL.sub(rb"\g<1>***", line[: 2 * SAMPLE_BYTES])[:SAMPLE_BYTES])
 
 
 def blank(line: bytes) -> bool:

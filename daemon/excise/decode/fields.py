@@ -14,6 +14,7 @@ from msgspec import inspect
 
 from excise.decode.address import Addresses
 from excise.decode.base import LineRejectedError
+from excise.decode.request import without_query
 from excise.model.record import (
     MAX_HASH_DIGITS,
     MAX_TS,
@@ -29,7 +30,7 @@ PARAMETERS = frozenset({"max_tokens", "n", "logprobs", "logit_bias", "temperatur
 CHAIN_ENDS = 4
 MAX_INTEGER = 2**63 - 1
 _INTEGER = re.compile(r"[+-]?[0-9]{1,19}(?:\.0*)?")
-_NUMBER = re.compile(r"[+-]?(?:[0-9]{1,19}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
+NUMBER = re.compile(r"[+-]?(?:[0-9]{1,19}(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?")
 _SIMHASH = re.compile(r"[0-9A-Fa-f]{1,16}")
 _RFC3339 = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(?:\.[0-9]{1,9})?"
@@ -73,7 +74,7 @@ def within_times(seconds: float) -> float:
 
 
 def _to_float(name: str, value: object) -> float:
-    if isinstance(value, str) and _NUMBER.fullmatch(value):
+    if isinstance(value, str) and NUMBER.fullmatch(value):
         return float(value)
     if type(value) is float:
         return value
@@ -146,6 +147,10 @@ def _name(name: str) -> Convert:
     return convert
 
 
+def _path(value: object) -> object:
+    return _text("path")(without_query(value))
+
+
 def _flag(value: object) -> bool | None:
     if value is None or isinstance(value, bool):
         return value
@@ -194,11 +199,28 @@ def _table() -> Mapping[str, Convert]:
     info = inspect.type_info(Record)
     assert isinstance(info, inspect.StructType)  # noqa: S101 - narrows the type of a constant
     table = {field.name: _convert_for(field) for field in info.fields}
-    own = {"ts": timestamp, "stream": _flag, "prompt": _chain, "simhash": _simhash}
-    names = {name: _name(name) for name in ("account", "ja4", "user_agent")}
+    own = {"ts": timestamp, "path": _path, "stream": _flag, "prompt": _chain, "simhash": _simhash}
+    names = {name: _name(name) for name in NAMES}
     return MappingProxyType(table | own | names)
 
 
+def _bounds() -> Mapping[str, tuple[type, float, float]]:
+    info = inspect.type_info(Record)
+    assert isinstance(info, inspect.StructType)  # noqa: S101 - narrows the type of a constant
+    bounds: dict[str, tuple[type, float, float]] = {}
+    for field in info.fields:
+        if isinstance(field.type, inspect.IntType):
+            bounds[field.name] = int, field.type.ge or 0, field.type.le or MAX_INTEGER
+        elif isinstance(field.type, inspect.FloatType):
+            bounds[field.name] = float, field.type.ge or 0.0, field.type.le or MAX_TS
+    return MappingProxyType(bounds)
+
+
+#: type, least and most of the fields that are numbers
+BOUNDS: Mapping[str, tuple[type, float, float]] = _bounds()
+#: fields that are text as it is, and those of which a long one is kept short
+TEXTS = frozenset(f.name for f in msgspec.structs.fields(Record) if f.type is str)
+NAMES = frozenset({"account", "ja4", "user_agent"})
 #: how each field of the record is read; the converters raise LineRejectedError with `type:` or
 #: `range:` and the field
 FIELDS: Mapping[str, Convert] = _table()
@@ -216,11 +238,14 @@ def build(raw: Mapping[str, object], addresses: Addresses) -> tuple[Record, int]
             ignored += 1
         elif value not in (None, "", "-"):
             try:
-                values[name] = FIELDS[name](value)
+                found = FIELDS[name](value)
             except LineRejectedError:
                 if name not in PARAMETERS:
                     raise
                 ignored += 1
+                continue
+            if found is not None:
+                values[name] = found
     for name in ("ts", "client"):
         if name not in values:
             raise LineRejectedError(f"missing:{name}")

@@ -10,6 +10,7 @@ import msgspec
 from excise.decode.base import CONTROL, LineRejectedError
 
 _decode = msgspec.json.Decoder().decode
+_KEY_END = re.compile(rb'"[ \t\r\n]*:')
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 
 
@@ -25,7 +26,7 @@ def parse_object(line: bytes) -> dict[str, object]:
         value = _parse_mended(line)
     if not isinstance(value, dict):
         raise LineRejectedError("not-an-object")
-    if _may_repeat_keys(line, len(value)):
+    if _may_repeat_keys(line, value):
         _refuse_repeated_keys(line)
     return value
 
@@ -65,9 +66,19 @@ def _why_malformed(line: bytes) -> str:
     return "syntax"
 
 
-def _may_repeat_keys(line: bytes, keys: int) -> bool:
+def _may_repeat_keys(line: bytes, value: dict[str, object]) -> bool:
     """Cheap and safe: each key ends in `":`, unless blanks stand between quote and colon."""
-    return line.count(b'":') != keys or b'" ' in line or b'"\t' in line or b'"\r' in line
+    ends = line.count(b'":')
+    if b'" ' in line or b'"\t' in line or b'"\r' in line:
+        ends = len(_KEY_END.findall(line))
+    return ends != len(value) and ends != _keys(value)
+
+
+def _keys(value: object) -> int:
+    """Return how many keys there are in a value, however deep."""
+    if isinstance(value, dict):
+        return len(value) + sum(map(_keys, value.values()))
+    return sum(map(_keys, value)) if isinstance(value, list) else 0
 
 
 def _refuse_repeated_keys(line: bytes) -> None:

@@ -19,6 +19,7 @@ from excise.decode.address import Addresses
 from excise.decode.base import MAX_LINE_BYTES, DecodeContext, LineRejectedError, blank, reject
 from excise.decode.fields import FIELDS, build
 from excise.decode.jsonline import parse_object
+from excise.decode.request import without_query
 from excise.model.record import SIMHASH_DIGITS, Decoded, Record, Reject
 
 #: lines decoded at once: few enough for their bytes to stay in the second-level cache
@@ -95,6 +96,8 @@ class RecordDecoder:
             return None
         if _repeats_keys(blob, records) or not _all_hex(records):
             return None
+        if b"?" in blob or b"#" in blob or b"://" in blob:
+            _forget_queries(records)
         if b'"-"' in blob:
             for line, record in zip(lines, records, strict=True):
                 if b'"-"' in line:
@@ -147,6 +150,14 @@ def _forget_dashes(record: Record) -> None:
     for name in _TEXTS:
         if getattr(record, name) == "-":
             force_setattr(record, name, "")
+
+
+def _forget_queries(records: list[Record]) -> None:
+    """Cut paths where a query begins: it may hold keys."""
+    for record in records:
+        path = without_query(record.path)
+        if path != record.path:
+            force_setattr(record, "path", path)
 
 
 def _odd(blob: bytes, lines: Sequence[bytes]) -> bool:

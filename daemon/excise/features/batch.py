@@ -29,10 +29,13 @@ class Batch:
     llm: Column
     plaintext: Column
     direct: Column
+    unbelieved: Column
     log_input: Column
     log_output: Column
     keys: list[tuple[str, str, str, str]]
     template: list[str]
+    #: `""` where the client is the peer; None where that is so for all
+    peers: list[str] | None
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -44,10 +47,10 @@ def columns(records: Sequence[Record]) -> Batch:
     if not n:
         raise ValueError("no records")
     fields = _fields(records)
-    ts, tokens_in, tokens_out, bytes_out, status = (
-        np.array(f, dtype=np.float64) for f in fields[:5]
+    ts, tokens_in, tokens_out, bytes_out, status, hops = (
+        np.array(f, dtype=np.float64) for f in fields[:6]
     )
-    tls, peer, prompt, clients = fields[5:9]
+    tls, peer, prompt, clients = fields[6:10]
     sums = np.empty((n, 5))
     sums[:, 0] = 1.0
     sums[:, 1] = np.maximum(tokens_in, 0.0)
@@ -62,10 +65,12 @@ def columns(records: Sequence[Record]) -> Batch:
         llm=llm,
         plaintext=np.array([t == "none" for t in tls], dtype=np.float64),
         direct=np.ones(n) if direct is None else np.array(direct, dtype=np.float64),
+        unbelieved=(hops > 0).astype(np.float64),
         log_input=np.log2(1.0 + sums[:, 1]) * llm,
         log_output=np.log2(1.0 + sums[:, 2]) * llm,
-        keys=list(zip(clients, *fields[9:], strict=True)),
+        keys=list(zip(clients, *fields[10:], strict=True)),
         template=[p[0] if p else "" for p in prompt],
+        peers=peer if any(peer) else None,
     )
 
 
@@ -85,6 +90,7 @@ _NAMES = (
     "output_tokens",
     "bytes_out",
     "status",
+    "unbelieved_hops",
     "tls",
     "peer",
     "prompt",

@@ -28,6 +28,7 @@ SUMS = tuple(f"{q}_{h}" for q in QUANTITIES for h in HALF_LIVES_S)
 EXTRA = {
     "plaintext_1h": 1,
     "direct_24h": 2,
+    "unbelieved_1h": 1,
     "llm_requests_24h": 2,
     "log_input": 2,
     "log_output": 2,

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from excise.features.batch import Batch
 from excise.features.directory import ACCOUNT, CLIENT, LINK, STACK, USE, Directory
 from excise.features.interner import LOW_WATER, Interner, Rows
+from excise.features.proxies import Proxies
 from excise.features.sketch import Elements, elements, slots
 from excise.features.state import (
     HALF_LIVES,
@@ -98,6 +99,7 @@ class World:
         self.links = self.directory.links
         self.near, self.wide = self.directory.near, self.directory.wide
         self.network, self.version = self.directory.network, self.directory.version
+        self.proxies = Proxies()
         self.exact = ALWAYS_EXACT
         self.landmark = 0.0
         self.generation = 0.0
@@ -172,6 +174,8 @@ class World:
     def _numbers(self, batch: Batch, rows: dict[Kind, Rows], link: Rows, span: Span) -> Piece:
         at = slice(span.begin, span.begin + len(link))
         ts, clock = span.ts[at], span.clock[at]
+        if batch.peers is not None:
+            self.proxies.see(batch.peers[at], clock)
         weights = np.exp2((ts - self.landmark)[:, None] / HALF_LIVES)
         shared = weighted(batch, at, weights)
         client = rows[Kind.CLIENT]
@@ -260,6 +264,7 @@ class World:
         for table in self.tables.values():
             table.shift(seconds)
         self.links.shift(seconds)
+        self.proxies.step_back(seconds)
 
     def decayed(self, column: str, kind: Kind, rows: Rows, now: float) -> Column:
         """Return a committed column of rows as it stands at `now`."""
@@ -333,6 +338,7 @@ def weighted(batch: Batch, at: slice, weights: Matrix) -> Matrix:
     extra = (
         batch.plaintext[at] * w1,
         batch.direct[at] * w2,
+        batch.unbelieved[at] * w1,
         batch.llm[at] * w2,
         batch.log_input[at] * w2,
         log_output * w2,

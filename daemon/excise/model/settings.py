@@ -79,7 +79,11 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """All that the engine is told at start."""
+    """All that the engine is told at start.
+
+    `confirm_peers`: the operator says that the few addresses which carry nearly all requests are
+    clients, whatever it looks like.
+    """
 
     posture: Posture = Posture.OBSERVE
     tiers: tuple[Tier, ...] = DEFAULT_TIERS
@@ -88,5 +92,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     capacity: Capacity = Capacity()
     never_block: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    confirm_peers: bool = False
     late_tolerance_s: float = 300.0
     jump_tolerance_s: float = 3600.0

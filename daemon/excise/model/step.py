@@ -76,7 +76,7 @@ Input = Observed | Tick | Place | Lift | Allow | Disallow | Protect | SetPosture
 
 @dataclass(frozen=True, slots=True)
 class Alarm:
-    """Something a person must look at. `code` is stable: `governor-tripped`, `clock-jumped`."""
+    """Something a person must look at. `code` is stable: `governor-tripped`, `peers-doubted`."""
 
     ts: float
     code: str

@@ -75,7 +75,11 @@ class RuleView(msgspec.Struct, frozen=True):
 
 
 class EngineStatus(msgspec.Struct, frozen=True):
-    """The core at a glance."""
+    """The core at a glance.
+
+    `tripped`: why the governor holds the posture at observe. `peers_doubted`: why no network is
+    enforced, since the clients in the log seem to be proxies.
+    """
 
     clock: float
     posture: str
@@ -88,6 +92,7 @@ class EngineStatus(msgspec.Struct, frozen=True):
     active_decisions: int
     enforcing_decisions: int
     tables: tuple[TableView, ...]
+    peers_doubted: str = ""
 
 
 class InputView(msgspec.Struct, frozen=True):

@@ -81,6 +81,7 @@ class FakeEngine:
     def __init__(self, *, empty=False):
         self.posture = "throttle"
         self.tripped = ""
+        self.doubt = ""
         self.allow = [AllowView("192.0.2.1/32", "own address", None)]
         self.active = [] if empty else [
             make_decision(),
@@ -106,6 +107,7 @@ class FakeEngine:
             active_decisions=len(self.active),
             enforcing_decisions=len(self.active),
             tables=(TableView("client", 10, 262144, 0), TableView("account", 4, 131072, 7)),
+            peers_doubted=self.doubt,
         )
 
     def scored(self, kind=None, limit=100):

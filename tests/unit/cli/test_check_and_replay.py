@@ -175,3 +175,26 @@ def test_a_report_in_html_is_not_accepted_silently(excise, config, log, tmp_path
     result = excise("replay", log, "--config", config, "--report", tmp_path / "out.html")
 
     assert 2 == result.exit_code
+
+
+@pytest.mark.parametrize("named", ["auto", "nginx"])
+def test_a_format_that_the_configuration_describes_is_replayed(excise, config, tmp_path, named):
+    with config.open("a") as file:
+        file.write("inputs: [{file: /x.log, format: {nginx: '$msec|$remote_addr|$status'}}]\n")
+    log = tmp_path / "odd.log"
+    log.write_text("".join(f"{1767571200 + i}.000|192.0.2.7|200\n" for i in range(5)))
+    result = excise("replay", log, "--config", config, "--format", named, "--json")
+
+    assert (0, 5) == (result.exit_code, json.loads(result.stdout)["traffic"]["records"])
+
+
+def test_a_load_balancer_taken_for_clients_is_said_and_not_enforced(excise, config, tmp_path):
+    log = tmp_path / "lb.log"
+    line = '203.0.113.{} - - [05/Jan/2026:00:{:02}:{:02} +0000] "GET / HTTP/1.1" 200 9 "-" "a" "{}"'
+    lines = [line.format(i % 3, i // 60 % 60, i % 60, f"192.0.2.{i % 250}") for i in range(1800)]
+    log.write_text("\n".join(lines) + "\n")
+    result = excise("replay", log, "--config", config)
+
+    assert 0 == result.exit_code
+    assert "peers-doubted" in result.stdout
+    assert "3 addresses carry 100% of requests" in result.stdout

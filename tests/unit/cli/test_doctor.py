@@ -92,3 +92,11 @@ def test_the_rules_for_iptables_are_shell_lines_and_so_is_their_removal(doctor):
 def test_where_ipset_is_used_its_rules_are_looked_at(doctor):
     status, text = doctor(inputs="enforcer: ipset\nposture: enforce\ninputs")
     assert (1, True) == (status, "fail  iptables rules: 69 sets are not there yet" in text)
+
+
+def test_peers_that_look_like_proxies_fail(doctor, served):
+    served.control.engine.doubt = "3 addresses carry 98% of requests"
+    status, text = doctor()
+    assert 1 == status
+    assert "fail  daemon: the real-IP set-up seems to be wrong: 3 addresses carry 98%" in text
+    assert "confirm_peers: true" in text

@@ -154,3 +154,10 @@ def test_control_characters_of_strangers_never_reach_a_terminal(served, excise):
     assert "\x1b" not in shown
     assert "a\\x1b[2Jb\\nc" in shown
     assert 3 == shown.count("\n")
+
+
+def test_doubt_about_peers_is_told_where_people_look(excise, served):
+    served.control.engine.doubt = "3 addresses carry 98% of requests"
+    shown = excise("status", socket=served.socket_path)
+    told = "peers      doubted, no network is enforced: 3 addresses carry 98% of requests"
+    assert told in shown.stdout.splitlines()

@@ -1,7 +1,8 @@
 """Every annotated sample line decodes to what its annotation says.
 
-A sample file alternates: a JSON object with `expect` (fields that are known) or `reject` (the
-reason), then the line; `hex` says that the line is written in hex digits.
+A sample file alternates: a JSON object with `expect` (fields that are known, a list of them where
+a line holds several records) or `reject` (the reason; `rejects` for several), then the line; `hex`
+says that the line is written in hex digits.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from excise.decode.base import DecodeContext
+from excise.decode.envelope import strip
 from excise.decode.registry import FORMATS, detect, make_decoder
 from excise.decode.trust import parse_networks
 from excise.model.record import Record
@@ -33,10 +35,14 @@ def read_samples():
 EVERY = list(read_samples())
 
 
-def expected_record(fields):
-    if "prompt" in fields:
-        fields = fields | {"prompt": tuple(fields["prompt"])}
-    return Record(**fields)
+def expected_records(annotation):
+    told = annotation.get("expect", [])
+    fields = told if isinstance(told, list) else [told]
+    return [Record(**f | {"prompt": tuple(f.get("prompt", ()))}) for f in fields]
+
+
+def expected_rejects(annotation):
+    return annotation.get("rejects", [annotation["reject"]] if "reject" in annotation else [])
 
 
 @pytest.mark.parametrize(
@@ -45,14 +51,24 @@ def expected_record(fields):
 )
 def test_a_sample_line_decodes_as_annotated(name, annotation, line):
     decoded = make_decoder(name, CONTEXT).decode([line])
-    if "expect" in annotation:
-        assert [expected_record(annotation["expect"])] == decoded.records
-        assert [] == decoded.rejects
-        assert annotation.get("unknown", 0) == decoded.unknown_fields
-    else:
-        assert [annotation["reject"]] == [reject.reason for reject in decoded.rejects]
-        assert [] == decoded.records
-        assert line.startswith(decoded.rejects[0].sample)
+    assert expected_records(annotation) == decoded.records
+    assert expected_rejects(annotation) == [reject.reason for reject in decoded.rejects]
+    assert annotation.get("unknown", 0) == decoded.unknown_fields
+    assert decoded.records or decoded.rejects
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_lines_together_decode_as_lines_alone(name):
+    """Whatever way a batch takes, and whatever stands beside a line."""
+    # A log is carried by one thing or by none: here, by none.
+    timed = getattr(FORMATS[name](CONTEXT), "wants_time", False)
+    lines = [strip(line, with_time=timed) for _, format_, _, line in EVERY if format_ == name]
+    alone = [make_decoder(name, CONTEXT).decode([line]) for line in lines]
+    for times in (1, 3, 40):
+        repeated = [line for line in lines for _ in range(times)]
+        together = make_decoder(name, CONTEXT).decode(repeated)
+        assert [r for d in alone for _ in range(times) for r in d.records] == together.records
+        assert [r for d in alone for _ in range(times) for r in d.rejects] == together.rejects
 
 
 @pytest.mark.parametrize("name", FORMATS)
