@@ -146,11 +146,15 @@ table ip excise {
 	}
 
 	chain cut {
-		comment "from the service ports: a server refused its packets stops at once"
-		meta l4proto tcp ip daddr @block counter reject with tcp reset
-		ip daddr @block counter reject
-		meta l4proto tcp ip daddr @block_net counter reject with tcp reset
-		ip daddr @block_net counter reject
+		comment "from the service ports"
+		ip daddr @block goto refuse
+		ip daddr @block_net goto refuse
+	}
+
+	chain refuse {
+		comment "a server refused its packets stops at once"
+		meta l4proto tcp counter reject with tcp reset
+		counter reject
 	}
 
 	chain outdata {

@@ -17,6 +17,7 @@ MEASURES = {spec.name: m for m, shelves in SETS.items() for spec in shelves.of(6
 KEYS = 64
 COUNTER = b"counter\0"
 LOOKUP = b"lookup\0"
+REFUSE = b"refuse\0"
 
 
 def is_counted(e: Element) -> bool:
@@ -61,8 +62,10 @@ def counted_by(replies: Iterable[Reply]) -> dict[Measure, Traffic]:
     """Return what our rules took away, by measure."""
     found: dict[Measure, Traffic] = {}
     for reply in replies:
-        measure, traffic = None, None
-        for name, data in _expressions(parse(reply.payload).get(4, b"")):
+        fields = parse(reply.payload)
+        # what is refused was found in a chain before, which went there
+        measure, traffic = (Measure.DROP if fields.get(2) == REFUSE else None), None
+        for name, data in _expressions(fields.get(4, b"")):
             if name == LOOKUP:
                 set_name = parse(data).get(1, b"").rstrip(b"\0").decode(errors="replace")
                 measure = MEASURES.get(set_name, measure)

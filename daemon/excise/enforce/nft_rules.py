@@ -34,7 +34,7 @@ HOOKED = {
     "out": (3, EARLY),
     "post": (4, AFTER_NAT),
 }
-CALLED = ("inbound", "newconn", "indata", "cut", "outdata")
+CALLED = ("inbound", "newconn", "indata", "cut", "refuse", "outdata")
 GUARD_CALLED = ("shut", "shut_reply")
 #: what a listing says of a chain
 ABOUT = {
@@ -45,7 +45,8 @@ ABOUT = {
     "inbound": "towards the service ports",
     "newconn": "begins a connection",
     "indata": "carries data to us",
-    "cut": "from the service ports: a server refused its packets stops at once",
+    "cut": "from the service ports",
+    "refuse": "a server refused its packets stops at once",
     "outdata": "from the service ports",
     "shut": "towards the guarded ports",
     "shut_reply": "from the guarded ports",
@@ -155,9 +156,11 @@ def _published(ports: str, go_to: str) -> Iterator[Rule]:
 
 def _cut(version: int, target: bytes) -> Iterator[Rule]:
     """Refuse our own server its packets: it stops at once, where TCP would try for minutes."""
+    # one look into each set for those who are not in it, which is nearly everybody
     for match in _matches("block", version, target):
-        yield Rule("cut", (*_protocol(TCP), *match, expr.counter(), expr.reject_with_reset()))
-        yield Rule("cut", (*match, expr.counter(), expr.reject_unreachable(version)))
+        yield Rule("cut", (*match, expr.verdict(GOTO, "refuse")))
+    yield Rule("refuse", (*_protocol(TCP), expr.counter(), expr.reject_with_reset()))
+    yield Rule("refuse", (expr.counter(), expr.reject_unreachable(version)))
 
 
 def _shut(version: int, source: bytes, target: bytes) -> Iterator[Rule]:
