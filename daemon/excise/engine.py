@@ -28,7 +28,7 @@ from excise.features.state import Column
 from excise.features.values import Bools, View
 from excise.features.world import ALWAYS_EXACT, Piece, Span, World
 from excise.model.decision import Decision, Posture
-from excise.model.entity import Kind
+from excise.model.entity import TABLED, Kind
 from excise.model.record import Record
 from excise.model.settings import Settings
 from excise.model.step import Alarm, Effect, Input, Observed, Tick
@@ -340,7 +340,7 @@ class Engine:
             active_decisions=len(judge.docket.book.active),
             enforcing_decisions=sum(d.enforcing for d in judge.docket.book.active.values()),
             tables=(
-                *(TableView(kind.value, *self.world.size(kind)) for kind in Kind),
+                *(TableView(kind.value, *self.world.size(kind)) for kind in TABLED),
                 TableView("link", *links),
             ),
         )

@@ -19,10 +19,10 @@ from excise.decide.score import Dossier, Evidence
 from excise.errors import InvalidError
 from excise.features.interner import Interner
 from excise.features.world import World
-from excise.model.entity import Kind
+from excise.model.entity import TABLED, Kind
 from excise.rules.schema import Rule
 
-VERSION = 2
+VERSION = 3
 Arrays = dict[str, NDArray[np.generic]]
 #: what numpy and zipfile raise for bytes that are no archive, or a damaged one
 DAMAGE = (
@@ -72,7 +72,7 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True):
 def dump_world(world: World) -> Arrays:
     """Return the world's state as arrays."""
     out: Arrays = {}
-    for kind in Kind:
+    for kind in TABLED:
         names: Interner[str] | Interner[int]
         names = world.uses if kind is Kind.USE else world.interner(kind)
         out |= _dump_names(kind.value, names)
@@ -86,7 +86,8 @@ def dump_world(world: World) -> Arrays:
     clients = len(world.clients.keys)
     for name, column in world.client_columns().items():
         out[f"client.{name}"] = column[:clients]
-    return out | world.links.dump()
+    out |= _dump_names("org", world.conduct.orgs)
+    return out | world.links.dump() | world.conduct.dump(len(world.accounts.keys))
 
 
 def _dump_names(label: str, names: Interner[str] | Interner[int]) -> Arrays:
@@ -105,7 +106,7 @@ def load_world(world: World, arrays: Arrays) -> None:
     Raises InvalidError for arrays that are missing or too large; nothing is then loaded.
     """
     _check(world, arrays)
-    for kind in Kind:
+    for kind in TABLED:
         names: Interner[str] | Interner[int]
         names = world.uses if kind is Kind.USE else world.interner(kind)
         used = len(arrays[f"{kind.value}.live"])
@@ -120,6 +121,8 @@ def load_world(world: World, arrays: Arrays) -> None:
     for name, column in world.client_columns().items():
         column[: len(world.clients.keys)] = arrays[f"client.{name}"]
     world.links.load(arrays)
+    world.conduct.load(arrays)
+    _load_names(world.conduct.orgs, arrays["org.names"], arrays["org.live"])
     world.directory.reindex()
 
 
@@ -129,6 +132,7 @@ def _check(world: World, arrays: Arrays) -> None:
         raise InvalidError(f"the snapshot is damaged: it has no {missing[0]}")
     rows = {kind.value: (f"{kind.value}.live", table) for kind, table in world.tables.items()}
     sizes = {label: (len(arrays[name]), table.capacity) for label, (name, table) in rows.items()}
+    sizes["tie"] = len(arrays["ties.account"]), len(world.conduct.ties.account)
     sizes["link"] = len(arrays["links.client"]), len(world.links.client)
     for label, (used, capacity) in sizes.items():
         if used > capacity:

@@ -14,6 +14,10 @@ from excise.model.record import Record
 
 Column = NDArray[np.float64]
 BLOCK = 128
+#: English text in UTF-8 is about four bytes a token; framing makes streamed answers larger
+BYTES_PER_TOKEN = 4.0
+#: who reads log-probabilities wants the next token or two, not an answer
+FEW_TOKENS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,8 @@ class Batch:
     """Columns over n records; unknown counts as 0, flags are 0.0 or 1.0.
 
     `sums` has shape (n, 5): requests, input tokens, output tokens, bytes out, errors. `keys` are
-    (client, account, ja4, user agent).
+    (client, account, ja4, user agent). `output` is output tokens, or a quarter of the bytes out
+    where no tokens are logged: good for shares, not for prices. `prompt` are hash chains.
     """
 
     ts: Column
@@ -33,6 +38,10 @@ class Batch:
     log_output: Column
     keys: list[tuple[str, str, str, str]]
     template: list[str]
+    output: Column
+    sweep: Column
+    prompt: list[tuple[str, ...]]
+    org: list[str]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -47,7 +56,8 @@ def columns(records: Sequence[Record]) -> Batch:
     ts, tokens_in, tokens_out, bytes_out, status = (
         np.array(f, dtype=np.float64) for f in fields[:5]
     )
-    tls, peer, prompt, clients = fields[5:9]
+    logprobs, biased = (np.array(f, dtype=np.float64) for f in fields[5:7])
+    tls, peer, prompt, org, clients = fields[7:12]
     sums = np.empty((n, 5))
     sums[:, 0] = 1.0
     sums[:, 1] = np.maximum(tokens_in, 0.0)
@@ -64,8 +74,12 @@ def columns(records: Sequence[Record]) -> Batch:
         direct=np.ones(n) if direct is None else np.array(direct, dtype=np.float64),
         log_input=np.log2(1.0 + sums[:, 1]) * llm,
         log_output=np.log2(1.0 + sums[:, 2]) * llm,
-        keys=list(zip(clients, *fields[9:], strict=True)),
+        keys=list(zip(clients, *fields[12:], strict=True)),
         template=[p[0] if p else "" for p in prompt],
+        output=np.where(tokens_out >= 0, sums[:, 2], sums[:, 3] / BYTES_PER_TOKEN),
+        sweep=((logprobs > 0) & (biased > 0) & (sums[:, 2] <= FEW_TOKENS)).astype(np.float64),
+        prompt=prompt,
+        org=org,
     )
 
 
@@ -85,9 +99,12 @@ _NAMES = (
     "output_tokens",
     "bytes_out",
     "status",
+    "logprobs",
+    "logit_bias",
     "tls",
     "peer",
     "prompt",
+    "org",
     "client",
     "account",
     "ja4",

@@ -32,6 +32,7 @@ EXTRA = {
     "log_input": 2,
     "log_output": 2,
     "log_output_sq": 2,
+    "swept_1h": 1,
 }
 SHARED = (*SUMS, *EXTRA)
 GAPS = {"gaps_1h": 1, "log_gap": 1, "log_gap_sq": 1}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from excise.model.entity import Kind
+from excise.model.entity import TABLED, Kind
 
 HALF_LIVES_S = {"1m": 60.0, "1h": 3600.0, "24h": 86_400.0}
 QUANTITIES = {
@@ -19,14 +19,14 @@ QUANTITIES = {
     "bytes_out": "bytes",
     "errors": "responses with status 4xx or 5xx",
 }
-ALL = frozenset(Kind)
+ALL = frozenset(TABLED)
 PRINCIPALS = frozenset({Kind.CLIENT, Kind.SUBNET, Kind.ACCOUNT, Kind.USE, Kind.TEMPLATE})
 #: which distinct counts each kind keeps
 DISTINCT: dict[Kind, tuple[str, ...]] = {
     Kind.CLIENT: ("accounts", "templates", "active_hours"),
     Kind.SUBNET: ("clients", "accounts", "active_hours"),
     Kind.ACCOUNT: ("clients", "subnets", "templates", "active_hours"),
-    Kind.USE: ("clients", "subnets", "templates", "active_hours"),
+    Kind.USE: ("clients", "subnets", "templates", "active_hours", "prompts"),
     Kind.STACK: ("clients", "accounts"),
     Kind.TEMPLATE: ("clients", "accounts", "subnets"),
 }
@@ -69,6 +69,8 @@ def _shapes() -> list[Feature]:
         Feature("age_s", ALL, "s", "seconds since first seen"),
         Feature("idle_s", ALL, "s", "seconds since the request before this one"),
         Feature("plaintext_1h", PRINCIPALS, "requests", "requests with tls: none, half-life 1 h"),
+        Feature("swept_1h", PRINCIPALS, "requests",
+                "requests for log-probabilities of at most 2 tokens under a logit bias"),
         Feature("llm_requests_24h", PRINCIPALS, "requests", "requests with known output tokens"),
         Feature("mean_input", PRINCIPALS, "tokens", "typical (log mean) input tokens, 24 h"),
         Feature("mean_output", PRINCIPALS, "tokens", "typical (log mean) output tokens, 24 h"),

@@ -22,6 +22,8 @@ class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stacks: int = 16_384
     templates: int = 65_536
     links: int = 524_288
+    ties: int = 262_144
+    dialogues: int = 262_144
 
 
 class Governor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
