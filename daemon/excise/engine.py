@@ -14,6 +14,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from excise.campaigns.groups import find
+from excise.campaigns.measure import measure
 from excise.decide.agenda import Agenda, Item
 from excise.decide.explain import explain
 from excise.decide.judge import Judge
@@ -49,7 +51,11 @@ PIECE = 8_192
 REFIRE_S = 300.0
 #: grid of event time on which quantiles, landmark and generations move
 GRID_S = REFRESH_S
+#: grid of event time on which campaigns are looked for
+LINK_S = 600.0
 ORDER = (Kind.USE, Kind.ACCOUNT, Kind.CLIENT, Kind.SUBNET, Kind.STACK, Kind.TEMPLATE)
+#: what an agenda's item is about, past the kinds that rules judge at a record
+INHERITED, MEMBER = len(ORDER), len(ORDER) + 1
 
 
 class Engine:
@@ -64,7 +70,7 @@ class Engine:
         self._operator = Operator(self.judge)
         self._clock = EventClock(settings.late_tolerance_s, settings.jump_tolerance_s)
         self._records = 0
-        self._grid = 0.0
+        self._grid = self._cell = self._pass = 0.0
         self._hits: dict[str, int] = {}
         self._compiled: Compiled
         self._fired: dict[Kind, np.ndarray] = {}
@@ -146,14 +152,37 @@ class Engine:
                 at += len(piece)
 
     def _advance(self, now: float) -> None:
-        """Cross into a new cell of the grid."""
+        """Cross into a new cell of one of the grids, or both."""
         if self._grid == 0.0:
             self.world.start(now)
-        else:
-            self.world.advance(now)
-            self.baselines.refresh(self.world.tables, now, self.world.landmark)
-            self.judge.sweep(now)
-        self._grid = now // GRID_S * GRID_S + GRID_S
+        if now >= self._cell:
+            if self._cell:
+                self.world.advance(now)
+                self.baselines.refresh(self.world.tables, now, self.world.landmark)
+                self.judge.sweep(now)
+            self._cell = now // GRID_S * GRID_S + GRID_S
+        if now >= self._pass:
+            if self._pass:
+                self._link(now)
+            self._pass = now // LINK_S * LINK_S + LINK_S
+        self._grid = min(self._cell, self._pass)
+
+    def _link(self, now: float) -> None:
+        """Find campaigns, file what their rules see, and judge them."""
+        rules = self._compiled.by_kind.get(Kind.CAMPAIGN, ())
+        if not rules:
+            return
+        groups = find(self.world, now)
+        register = self.judge.crowd.register
+        measured = measure(self.world, groups, register.match(groups, now), now)
+        for g, number in enumerate(measured.rows.tolist()):
+            register.campaigns[number].numbers = measured.at(g)
+        for rule in rules:
+            for g in np.flatnonzero(fires(rule, measured, self.baselines)).tolist():
+                self._hits[rule.id] = self._hits.get(rule.id, 0) + 1
+                seen = numbers(rule, measured, self.baselines, g)
+                self.judge.hit(Kind.CAMPAIGN, int(measured.rows[g]), rule, now, seen)
+        self.judge.review_campaigns(now)
 
     def _work(self, piece: Piece) -> None:
         """Evaluate a piece, judge where rules fired, and commit it, all in record order."""
@@ -169,6 +198,7 @@ class Engine:
         agenda = Agenda()
         agenda.add(self._fired_in(piece, views))
         agenda.add(self._inheriting(piece, 0, self._hot(piece)))
+        agenda.add(self._of_campaigns(piece))
         done = 0
         while group := agenda.next():
             at = group[0].record
@@ -213,7 +243,18 @@ class Engine:
         """Yield hot records from `begin` on whose client is not settled."""
         found = hot & (self.judge.settled[piece.client] <= piece.clock)
         for i in np.flatnonzero(found[begin:]).tolist():
-            yield Item(begin + i, len(ORDER), 0, begin + i)
+            yield Item(begin + i, INHERITED, 0, begin + i)
+
+    def _of_campaigns(self, piece: Piece) -> Iterable[Item]:
+        """Yield records of enforced campaigns whose account or client is not settled."""
+        judge = self.judge
+        found = judge.crowd.members_in(piece)
+        if found.any():
+            heard = (judge.crowd.told[piece.account] > piece.clock) & (
+                judge.settled[piece.client] > piece.clock
+            )
+            for i in np.flatnonzero(found & ~heard).tolist():
+                yield Item(i, MEMBER, 0, i)
 
     def _due(self, piece: Piece, views: dict[Kind, View], group: list[Item]) -> list[Item]:
         """Return the items of a record that were not dealt with a moment before."""
@@ -221,7 +262,10 @@ class Engine:
         now, client = float(piece.clock[at]), piece.client[at]
         due = []
         for item in group:
-            if item.kind == len(ORDER):
+            if item.kind == MEMBER:
+                settled = self.judge.crowd.told[piece.account[at]], self.judge.settled[client]
+                fresh = min(settled) <= now
+            elif item.kind == INHERITED:
                 hot = self._hot(piece, slice(at, at + 1))
                 fresh = bool(hot[0]) and self.judge.settled[client] <= now
             else:
@@ -241,7 +285,11 @@ class Engine:
         now = float(piece.clock[at])
         touched: dict[tuple[Kind, int], None] = {}
         for item in due:
-            if item.kind == len(ORDER):
+            if item.kind == MEMBER:
+                templates = int(piece.read.shared[at]), int(piece.read.template[at])
+                self.judge.meet(int(piece.account[at]), int(piece.client[at]), templates, now)
+                continue
+            if item.kind == INHERITED:
                 touched[Kind.CLIENT, int(piece.client[at])] = None
                 continue
             kind = ORDER[item.kind]
@@ -281,7 +329,9 @@ class Engine:
         self.judge.step_back(seconds)
         for fired in self._fired.values():
             fired[fired > 0] -= seconds
-        self._grid -= seconds
+        self._grid, self._cell, self._pass = (
+            t - seconds for t in (self._grid, self._cell, self._pass)
+        )
 
     def _held(self, kind: Kind) -> Rows:
         return self.judge.held(kind)
@@ -302,6 +352,7 @@ class Engine:
         self._fired = {
             kind: np.zeros((self.world.tables[kind].capacity, len(rules)))
             for kind, rules in self._compiled.by_kind.items()
+            if kind in self.world.tables
         }
         self.judge.cases.keep_rules({rule.id: rule for rule in rulebook.rules})
 
@@ -353,6 +404,12 @@ class Engine:
         """Explain an address, CIDR, account, stack or template. Raises NotFoundError."""
         return explain(self.judge, name, self.clock)
 
+    def campaign_with(self, account: str) -> str | None:
+        """Return the id of the campaign that an account belongs to, enforced or not."""
+        row = self.world.accounts.rows.get(account)
+        campaigns = self.judge.crowd.register.campaigns.values()
+        return next((c.id for c in campaigns if row in c.accounts), None)
+
     def allowed(self) -> list[AllowView]:
         """Return every network that no decision may cover, and why."""
         return self.judge.docket.guard.views(self.clock)
@@ -372,13 +429,16 @@ class Engine:
             for r in self.rulebook.rules
         ]
 
+    def _tabled_rules(self) -> list[tuple[Kind, tuple[Rule, ...]]]:
+        return [(k, r) for k, r in self._compiled.by_kind.items() if k in self._fired]
+
     # Persistence
 
     def snapshot(self) -> bytes:
         """Return all learned state (not decisions) as bytes, for `restore`."""
         arrays = dump_world(self.world)
         arrays["settled"] = self.judge.settled
-        for kind, rules in self._compiled.by_kind.items():
+        for kind, rules in self._tabled_rules():
             for column, rule in enumerate(rules):
                 arrays[f"fired.{rule.id}"] = self._fired[kind][:, column]
         clock = self._clock
@@ -397,7 +457,7 @@ class Engine:
         recall(self.judge, note, {rule.id: rule for rule in self.rulebook.rules})
         settled = arrays["settled"]
         self.judge.settled[: len(settled)] = settled[: len(self.judge.settled)]
-        for kind, rules in self._compiled.by_kind.items():
+        for kind, rules in self._tabled_rules():
             for column, rule in enumerate(rules):
                 fired = arrays.get(f"fired.{rule.id}")
                 if fired is not None:

@@ -71,6 +71,7 @@ _TIER_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 #: least and most of the numbers of policy, governor and capacity that are not simply from 0 on
 LIMITS: dict[str, tuple[float, float]] = {
     "drop_families": (1, 7),
+    "campaign_families": (2, 7),
     "keep": (0, 1),
     "collateral_soften": (0, 1),
     "collateral_veto": (0, 1),

@@ -20,7 +20,8 @@ class Verdict:
     """What should be done about a target, and why.
 
     `most` is the highest rung that the honest behind the target allow: an active decision above
-    it ends, where a score that merely fades lets it live out its time.
+    it ends, where a score that merely fades lets it live out its time. `campaign` is the id of
+    the campaign whose evidence it rests on.
     """
 
     rung: int
@@ -28,6 +29,7 @@ class Verdict:
     rules: tuple[str, ...]
     reason: str
     most: int = 1_000
+    campaign: str | None = None
 
 
 class Book:
@@ -76,6 +78,7 @@ class Book:
             score=verdict.score,
             rules=verdict.rules,
             reason=verdict.reason,
+            campaign=verdict.campaign,
             origin=origin,
             wanted=verdict.rung,
             strikes=strikes,

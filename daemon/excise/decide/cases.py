@@ -37,6 +37,8 @@ class Cases:
         self.dossiers: dict[Kind, dict[int, Dossier]] = {kind: {} for kind in Kind}
         self.hot_use = np.zeros(world.tables[Kind.USE].capacity, dtype=bool)
         self.hot_subnet = np.zeros(world.tables[Kind.SUBNET].capacity, dtype=bool)
+        #: the enforced campaign of each account row, 0 for none (see `crowd`)
+        self.campaign_of: Rows = np.zeros(world.tables[Kind.ACCOUNT].capacity, dtype=np.int64)
         self.alike: Callable[[int, float], bool] = lambda _client, _now: False
         self._filed = np.zeros(world.tables[Kind.CLIENT].capacity, dtype=bool)
 
@@ -89,6 +91,7 @@ class Cases:
             rows = links.of_client(row)
             uses = [u for u in dict.fromkeys(links.use[rows].tolist()) if u in of_uses]
             parts += [(of_uses[use], links.share(row, {use})) for use in uses]
+        parts += self.campaigns_behind(row)
         near, wide = int(self.world.near[row]), int(self.world.wide[row])
         if (self.hot_subnet[near] or self.hot_subnet[wide]) and self.alike(row, now):
             dossiers = self.dossiers[Kind.SUBNET]
@@ -98,6 +101,8 @@ class Cases:
     def account_score(self, row: int, now: float) -> Score:
         """Score an account: own evidence, its uses', and that of clients it drives."""
         parts = [(d, 1.0)] if (d := self.dossiers[Kind.ACCOUNT].get(row)) else []
+        if (number := int(self.campaign_of[row])) in self.dossiers[Kind.CAMPAIGN]:
+            parts.append((self.dossiers[Kind.CAMPAIGN][number], 1.0))
         uses = self.world.uses_of(row)
         output = self.world.decayed("output_tokens_24h", Kind.USE, np.array(uses, int), now)
         total = float(output.sum())
@@ -107,6 +112,28 @@ class Cases:
                 parts.append((self.dossiers[Kind.USE][use], share))
             parts += self.driven(use, total, now)
         return weigh(parts, now, self.policy.family_cap)
+
+    def campaigns_of_client(self, client: int) -> list[int]:
+        """Return the enforced campaigns behind a client."""
+        found = {self.campaign_of_use(use) for use in self.world.links.uses(client)}
+        return sorted(found - {0})
+
+    def campaigns_behind(self, client: int) -> list[tuple[Dossier, float]]:
+        """Return dossiers of enforced campaigns behind a client, with their share of its traffic."""
+        found: dict[int, set[int]] = {}
+        for use in self.world.links.uses(client):
+            if number := self.campaign_of_use(use):
+                found.setdefault(number, set()).add(use)
+        dossiers, share = self.dossiers[Kind.CAMPAIGN], self.world.links.share
+        return [(dossiers[n], share(client, u)) for n, u in found.items() if n in dossiers]
+
+    def campaign_of_use(self, use: int) -> int:
+        """Return the enforced campaign of the account of a use, 0 for none."""
+        return int(self.campaign_of[self.world.use_owner(use)])
+
+    def guilty_use(self, use: int) -> bool:
+        """Whether something speaks against a use: evidence of its own, or its account's campaign."""
+        return use in self.dossiers[Kind.USE] or bool(self.campaign_of_use(use))
 
     def driven(self, use: int, account_total: float, now: float) -> list[tuple[Dossier, float]]:
         """Return dossiers of clients of which a use is a culprit, with their share of it."""
@@ -136,15 +163,15 @@ class Cases:
         """Return the share of a client's traffic that goes through uses with evidence."""
         if self.has_own(client):
             return 1.0
-        return self.world.links.share(client, self.dossiers[Kind.USE])
+        uses = self.world.links.uses(client)
+        return self.world.links.share(client, {use for use in uses if self.guilty_use(use)})
 
     def collateral(self, client: int) -> Collateral:
         """Return who stands behind a client. Shares need no time: all links fade alike."""
         links = self.world.links.of_client(client)
         uses = self.world.links.use[links].tolist()
         output = self.world.links.sums[links, OUTPUT].tolist()
-        known = self.dossiers[Kind.USE]
-        parties = [Party(u, o, u in known) for u, o in zip(uses, output, strict=True)]
+        parties = [Party(u, o, self.guilty_use(u)) for u, o in zip(uses, output, strict=True)]
         return behind(parties, accused=self.has_own(client))
 
     def honest_uses(self, account: int, now: float) -> float:
@@ -154,6 +181,8 @@ class Cases:
         the thief's clients are met on the network. A use from the guilty ones' own addresses is
         no owner's: changing the user agent buys nothing.
         """
+        if self.campaign_of[account]:
+            return 0.0
         uses = self.world.uses_of(account)
         of = {use: set(self.clients_of(use)) for use in uses}
         bad = {u for u in uses if u in self.dossiers[Kind.USE] or self.driven(u, 1.0, now)}

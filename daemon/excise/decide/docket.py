@@ -23,6 +23,8 @@ from excise.model.step import Alarm, Effect
 
 #: a client counts as active for this long after a request
 ACTIVE_S = 3600.0
+#: how many of them are enforced is counted this often
+COUNTED_S = 10.0
 
 
 class Docket:
@@ -38,6 +40,7 @@ class Docket:
         self._timers: list[tuple[float, int, Plane, str]] = []
         self._serial = 0
         self._wide: dict[str, int] = {}
+        self._counted: tuple[float, int, int] | None = None
         self._out: list[Effect] = []
 
     @property
@@ -96,7 +99,13 @@ class Docket:
 
     def keep(self, decision: Decision, now: float) -> None:
         """Renew a decision as it is."""
-        verdict = Verdict(decision.wanted, decision.score, decision.rules, decision.reason)
+        verdict = Verdict(
+            decision.wanted,
+            decision.score,
+            decision.rules,
+            decision.reason,
+            campaign=decision.campaign,
+        )
         self._set(decision.plane, decision.target, verdict, now)
 
     def _set(self, plane: Plane, target: str, verdict: Verdict, now: float) -> None:
@@ -109,6 +118,7 @@ class Docket:
                 self._trip(why, now)
             else:
                 self.brake.count(now)
+                self._counted = self._counted and (self._counted[0], enforced + inside, active)
         event = self.book.set(plane, target, verdict, self.effective, now)
         self.remind(event.decision.until, plane, target)
         self.emit(event)
@@ -160,7 +170,15 @@ class Docket:
             self.emit(event)
 
     def _active_clients(self, now: float) -> tuple[int, int]:
-        """Return how many clients active within the hour are enforced, and how many there are."""
+        """Return how many clients active within the hour are enforced, and how many there are.
+
+        Counted every `COUNTED_S`, and added to in between: what lapses meanwhile counts on.
+        """
+        if self._counted is None or not 0 <= now - self._counted[0] < COUNTED_S:
+            self._counted = now, *self._count_active(now)
+        return self._counted[1:]
+
+    def _count_active(self, now: float) -> tuple[int, int]:
         last = self.world.tables[Kind.CLIENT].last
         since = now - ACTIVE_S
         enforced = 0

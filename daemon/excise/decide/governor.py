@@ -33,6 +33,11 @@ class Brake:
             )
         return self.tripped
 
+    @property
+    def recent(self) -> int:
+        """How many enforcing decisions were made within the last minute or so."""
+        return len(self._recent)
+
     def count(self, now: float) -> None:
         """Note a new enforcing decision."""
         self._recent.append(now)

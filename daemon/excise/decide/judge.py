@@ -14,12 +14,14 @@ import numpy as np
 from excise.decide.book import Verdict
 from excise.decide.cases import Cases, Seen, one
 from excise.decide.collateral import Collateral
+from excise.decide.crowd import WAVE_S, Crowd
 from excise.decide.docket import Docket
 from excise.decide.guard import parse_network
 from excise.decide.ladder import MILDEST, NOTHING, OBSERVE
 from excise.decide.neighbours import Neighbours
 from excise.decide.prefixes import Prefix
 from excise.decide.words import reason
+from excise.decide.score import Score
 from excise.features.interner import Rows
 from excise.features.world import World
 from excise.model.decision import Decision, Op, Origin, Plane
@@ -51,6 +53,7 @@ class Judge:
         self.cases = Cases(world, settings.policy)
         self.neighbours = Neighbours(world, self.cases, settings.policy, settings.governor)
         self.cases.alike = self.neighbours.acts_alike
+        self.crowd = Crowd(world, self.cases, self.docket)
         self.settled = np.zeros(world.tables[Kind.CLIENT].capacity)
         self.heard: dict[int, float] = {}
         self.judged: dict[tuple[Kind, int], float] = {}
@@ -108,7 +111,8 @@ class Judge:
         if rung >= MILDEST and self._judge_prefix(row, now):
             return
         name = self.world.clients.name(row)
-        verdict = Verdict(rung, score.total, score.rules, why, most)
+        campaign = self._campaign_of(score, self.cases.campaigns_of_client(row))
+        verdict = Verdict(rung, score.total, score.rules, why, most, campaign)
         self.docket.apply(Plane.NETWORK, name, verdict, now)
         decision = self.docket.book.get(Plane.NETWORK, name)
         if decision is not None and decision.wanted >= rung:
@@ -132,6 +136,45 @@ class Judge:
             return top - 1, f"; throttled, not dropped: {others}"
         return top, ""
 
+    # Campaigns
+
+    def _campaign_of(self, score: Score, numbers: list[int]) -> str | None:
+        """Return the id of the campaign whose evidence is in a score, if there is one."""
+        if not any(e.rule.kind is Kind.CAMPAIGN for e in score.evidence):
+            return None
+        return next((self.world.campaigns[n] for n in numbers if n in self.world.campaigns), None)
+
+    def review_campaigns(self, now: float) -> None:
+        """Look which campaigns are enforced; meet the members of those that are so anew."""
+        for campaign in self.crowd.review(now):
+            self.wave(self.crowd.queue(campaign), now)
+
+    def wave(self, name: str, now: float) -> None:
+        """Meet members of a campaign with their clients, as many as the governor leaves room for."""
+        while self.crowd.has_room:
+            account = self.crowd.next_of(name)
+            if not account:
+                return
+            self._meet_account(account, now)
+            for use in self.world.uses_of(account):
+                for client in self.cases.clients_of(use):
+                    if self.settled[client] <= now:
+                        self._assess_client(client, now)
+        self.crowd.start(name, now + WAVE_S)
+
+    def meet(self, account: int, client: int, templates: tuple[int, ...], now: float) -> None:
+        """Judge who sent a record of an enforced campaign: its account, and where it came from."""
+        if not self.crowd.join(account, templates):
+            return
+        self._meet_account(account, now)
+        if self.settled[client] <= now:
+            self._assess_client(client, now)
+
+    def _meet_account(self, account: int, now: float) -> None:
+        if self.crowd.told[account] <= now:
+            self._assess_account(account, now)
+            self.crowd.settle(account, now, SETTLED_S)
+
     # Accounts and uses
 
     def _assess_account(self, row: int, now: float) -> None:
@@ -146,7 +189,8 @@ class Judge:
             rung = most = OBSERVE
             why += f"; spared: {others:.0%} of its requests come through programs of good standing"
         if rung:
-            verdict = Verdict(rung, score.total, score.rules, why, most)
+            campaign = self._campaign_of(score, [int(self.cases.campaign_of[row])])
+            verdict = Verdict(rung, score.total, score.rules, why, most, campaign)
             self.docket.apply(Plane.ACCOUNT, self.world.accounts.name(row), verdict, now)
 
     def _assess_use(self, row: int, now: float) -> None:
@@ -220,6 +264,9 @@ class Judge:
     def run_timer(self) -> None:
         """Run the timer that is due first: a decision lapses, or may climb."""
         at, target, decision = self.docket.take_timer()
+        if self.crowd.is_wave(target):
+            self.wave(target, at)
+            return
         if decision is None:
             self._reviews.pop(target, None)
             return
@@ -300,6 +347,8 @@ class Judge:
         rows = set(self.cases.dossiers[kind])
         located = map(self.locate, self.docket.book.active.values())
         rows |= {row for of, row in located if of is kind and row is not None}
+        if kind is Kind.ACCOUNT:
+            rows.update(self.crowd.held().tolist())
         return np.array(sorted(rows), dtype=np.int64)
 
     def _end(self, decision: Decision, op: Op, now: float) -> None:
@@ -318,6 +367,8 @@ class Judge:
             kind, row = self.locate(decision)
             if forgive and row is not None:
                 self.cases.forgive(kind, row)
+                if kind is Kind.ACCOUNT:
+                    self.crowd.release(row)
                 if kind is Kind.CLIENT:
                     self.settled[row] = now
             self._end(decision, Op.LIFT, now)
@@ -340,6 +391,8 @@ class Judge:
                 self.heard.pop(row, None)
         if kind is Kind.CLIENT:
             self.settled[rows] = 0.0
+        elif kind is Kind.ACCOUNT:
+            self.crowd.forget_accounts(rows)
 
     def configure(self, settings: Settings) -> None:
         """Take over changed settings."""
@@ -374,6 +427,7 @@ class Judge:
         """Follow a clock that was set back."""
         self.docket.step_back(seconds)
         self.cases.step_back(seconds)
+        self.crowd.step_back(seconds)
         self.neighbours.clear_caches()
         self.heard.clear()
         self.judged.clear()

@@ -74,6 +74,12 @@ class Links:
         """Return the links of a use, most output first."""
         return self._by_output(self._of_use.of(use))
 
+    def uses(self, client: int) -> list[int]:
+        """Return the uses of a client, in no order that matters."""
+        rows = np.array(self._of_client.of(client), dtype=np.int64)
+        uses: list[int] = self.use[rows[self.last[rows] > 0]].tolist()
+        return uses
+
     def share(self, client: int, uses: Container[int]) -> float:
         """Return the share of a client's traffic through some uses: the lesser of requests, tokens.
 

@@ -44,7 +44,8 @@ class Baselines:
     def refresh(self, tables: dict[Kind, Table], now: float, landmark: float) -> None:
         """Work all quantiles out anew."""
         for kind in {w.kind for w in self.wishes}:
-            table = tables[kind]
+            # A campaign is compared with what single accounts are like.
+            table = tables[Kind.ACCOUNT if kind is Kind.CAMPAIGN else kind]
             active = np.flatnonzero(table.last > now - ACTIVE_S)
             active = active[active > 0]
             if len(active) < LEAST:

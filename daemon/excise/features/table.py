@@ -7,7 +7,7 @@ counting, Whang et al., TODS 1990; they saturate near 1,400).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from excise.model.entity import TABLED, Kind
 
@@ -89,4 +89,40 @@ def _shapes() -> list[Feature]:
     ]
 
 
-FEATURES: dict[str, Feature] = {f.name: f for f in [*_sums(), *_distinct(), *_shapes()]}
+def _campaigns() -> list[Feature]:
+    """Features of a campaign as a whole; names that accounts have too mean the same there."""
+    only = frozenset({Kind.CAMPAIGN})
+    return [
+        Feature("members", only, "principals", "organisations, or accounts without one"),
+        Feature("output_share", only, "share", "of all accounts' output tokens, 24 h"),
+        Feature("repeats", only, "requests", "of accounts seen before; at most 20 an account"),
+        Feature("moves", only, "share", "of repeats, from another site (v4 /24, v6 /48)"),
+        Feature("lone_returns", only, "share", "of repeats, after a pause of over 20 min"),
+        Feature("begins", only, "share", "of prompts, that begin a conversation"),
+        Feature("taken_over", only, "share", "of prompts, that go on with another's conversation"),
+        Feature("template_share", only, "share", "of prompts, under the templates that link it"),
+        Feature("shared_exits", only, "share", "of requests, by addresses of several members"),
+        Feature("sites", only, "sites", "distinct v4 /24 and v6 /48"),
+        Feature("unevenness", only, "ratio", "variance over mean of members' requests"),
+        Feature("unlikeness", only, "ratio", "between over within members, of log output; 1: alike"),
+    ]
+
+
+#: features of other kinds that campaigns have too
+COMMON = (
+    "requests_24h",
+    "output_tokens_24h",
+    "output_ratio",
+    "mean_output",
+    "mean_input",
+    "clients",
+)
+
+
+def _everything() -> list[Feature]:
+    found = [*_sums(), *_distinct(), *_shapes()]
+    wide = [replace(f, kinds=f.kinds | {Kind.CAMPAIGN}) if f.name in COMMON else f for f in found]
+    return [*wide, *_campaigns()]
+
+
+FEATURES: dict[str, Feature] = {f.name: f for f in _everything()}

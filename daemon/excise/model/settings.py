@@ -51,7 +51,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `collateral_soften`, `collateral_veto`: honest share of tokens behind a target above which a
     drop becomes a throttle, and above which nothing on the network plane is done.
     `subnet_members`, `subnet_guilty`: distinct guilty clients a prefix takes, and their least
-    share among its clients.
+    share among its clients. `campaign_families`: independent families that enforcing a campaign
+    takes.
     """
 
     family_cap: float = 39.0
@@ -69,6 +70,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     collateral_veto: float = 0.4
     subnet_members: int = 6
     subnet_guilty: float = 0.8
+    campaign_families: int = 3
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
