@@ -55,7 +55,7 @@ GRID_S = REFRESH_S
 LINK_S = 600.0
 ORDER = (Kind.USE, Kind.ACCOUNT, Kind.CLIENT, Kind.SUBNET, Kind.STACK, Kind.TEMPLATE)
 #: what an agenda's item is about, past the kinds that rules judge at a record
-INHERITED, MEMBER = len(ORDER), len(ORDER) + 1
+INHERITED, MEMBER, STRANGER = range(len(ORDER), len(ORDER) + 3)
 
 
 class Engine:
@@ -199,10 +199,16 @@ class Engine:
         agenda.add(self._fired_in(piece, views))
         agenda.add(self._inheriting(piece, 0, self._hot(piece)))
         agenda.add(self._of_campaigns(piece))
-        done = 0
-        while group := agenda.next():
-            at = group[0].record
-            done = self._run_timers(float(piece.clock[at]), piece, done)
+        agenda.add(self._strangers(piece))
+        done, last = 0, len(piece) - 1
+        while True:
+            at = agenda.first(last)
+            done = self._run_timers(float(piece.clock[at]), piece, done, agenda)
+            if agenda.first(last) < at:
+                continue  # a timer has put something on the agenda before that
+            group = agenda.next()
+            if not group:
+                break
             due = self._due(piece, views, group)
             if not due:
                 continue
@@ -210,7 +216,7 @@ class Engine:
                 self.world.commit(piece, done, at + 1)
                 done = at + 1
             self._judge(piece, views, due, agenda)
-        done = self._run_timers(float(piece.clock[-1]), piece, done)
+            self._watch(piece, at + 1, agenda)
         self.world.commit(piece, done, len(piece))
 
     def _fired_in(self, piece: Piece, views: dict[Kind, View]) -> Iterable[Item]:
@@ -256,6 +262,20 @@ class Engine:
             for i in np.flatnonzero(found & ~heard).tolist():
                 yield Item(i, MEMBER, 0, i)
 
+    def _watch(self, piece: Piece, begin: int, agenda: Agenda) -> None:
+        """Put on the agenda who comes by clients that have been throttled for others just now."""
+        if self.judge.throttled:
+            new = np.isin(piece.client[begin:], list(self.judge.throttled))
+            self.judge.throttled.clear()
+            found = np.flatnonzero(new & self.judge.strangers(piece, slice(begin, len(piece))))
+            agenda.add(Item(begin + i, STRANGER, 0, begin + i) for i in found.tolist())
+
+    def _strangers(self, piece: Piece) -> Iterable[Item]:
+        """Yield records that speak for a client throttled for others."""
+        self.judge.throttled.clear()
+        for i in np.flatnonzero(self.judge.strangers(piece)).tolist():
+            yield Item(i, STRANGER, 0, i)
+
     def _due(self, piece: Piece, views: dict[Kind, View], group: list[Item]) -> list[Item]:
         """Return the items of a record that were not dealt with a moment before."""
         at = group[0].record
@@ -265,6 +285,8 @@ class Engine:
             if item.kind == MEMBER:
                 settled = self.judge.crowd.told[piece.account[at]], self.judge.settled[client]
                 fresh = min(settled) <= now
+            elif item.kind == STRANGER:
+                fresh = bool(self.judge.strangers(piece, slice(at, at + 1))[0])
             elif item.kind == INHERITED:
                 hot = self._hot(piece, slice(at, at + 1))
                 fresh = bool(hot[0]) and self.judge.settled[client] <= now
@@ -289,6 +311,9 @@ class Engine:
                 templates = int(piece.read.shared[at]), int(piece.read.template[at])
                 self.judge.meet(int(piece.account[at]), int(piece.client[at]), templates, now)
                 continue
+            if item.kind == STRANGER:
+                self.judge.reconsider(int(piece.client[at]), now)
+                continue
             if item.kind == INHERITED:
                 touched[Kind.CLIENT, int(piece.client[at])] = None
                 continue
@@ -309,7 +334,9 @@ class Engine:
         self._fired[kind][row, column] = now
         self._hits[rule.id] = self._hits.get(rule.id, 0) + 1
 
-    def _run_timers(self, until: float, piece: Piece | None, done: int) -> int:
+    def _run_timers(
+        self, until: float, piece: Piece | None, done: int, agenda: Agenda | None = None
+    ) -> int:
         """Run timers due by `until`, each with the state committed up to its moment."""
         while self.judge.docket.next_timer() <= until:
             if piece is not None:
@@ -318,6 +345,9 @@ class Engine:
                     self.world.commit(piece, done, upto)
                     done = upto
             self.judge.run_timer()
+            if piece is not None and agenda is not None and self.judge.throttled:
+                self._watch(piece, done, agenda)
+                until = min(until, float(piece.clock[agenda.first(len(piece) - 1)]))
         return done
 
     def _jumped(self) -> None:

@@ -204,6 +204,10 @@ def _by_exit(world: World, accounts: Accounts, place: Rows, now: float) -> tuple
     all_of = np.bincount(everybody, minlength=size)
     joins = (mine >= 2) & (all_of <= OTHERS * mine)
     kept = joins[pairs_client]
+    # One exit in common is chance (a café, a relay); who draws from a pool draws again.
+    n = len(accounts.rows)
+    common, own = (np.bincount(pairs_account[k], minlength=n) for k in (kept, slice(None)))
+    kept &= ((common >= 2) & (2 * common >= own))[pairs_account]
     return pairs_account[kept], pairs_client[kept]
 
 

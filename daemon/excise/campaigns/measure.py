@@ -46,6 +46,7 @@ def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
         "output_tokens_24h": total["output"],
         "output_share": total["output"] / max(everybody, 1e-9),
         "output_ratio": total["output"] / np.maximum(total["input"], 1.0),
+        "output_per_request": total["output"] / np.maximum(total["requests"], 1e-9),
         "mean_output": np.exp2(_sum(sums, "log_output", groups) / answers) - 1.0,
         "mean_input": np.exp2(_sum(sums, "log_input", groups) / answers) - 1.0,
         "unevenness": _unevenness(sums[:, AT["requests"]], groups),

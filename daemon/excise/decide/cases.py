@@ -17,7 +17,7 @@ from excise.decide.guard import parse_network, within
 from excise.decide.ladder import MILDEST, OBSERVE, Ladder
 from excise.decide.score import Dossier, Evidence, Score, weigh
 from excise.features.interner import Rows
-from excise.features.links import OUTPUT
+from excise.features.links import OUTPUT, REQUESTS
 from excise.features.world import World
 from excise.model.entity import Entity, Kind
 from excise.model.settings import Policy
@@ -171,8 +171,23 @@ class Cases:
         links = self.world.links.of_client(client)
         uses = self.world.links.use[links].tolist()
         output = self.world.links.sums[links, OUTPUT].tolist()
-        parties = [Party(u, o, self.guilty_use(u)) for u, o in zip(uses, output, strict=True)]
+        parties = [
+            Party(u, o, self.guilty_use(u), self.campaign_of_use(u))
+            for u, o in zip(uses, output, strict=True)
+        ]
         return behind(parties, accused=self.has_own(client))
+
+    def doubt(self, client: int, now: float) -> float:
+        """Return the chance that the next request of a client is not of the guilty behind it.
+
+        For a client that only inherits evidence: by the rule of succession (Laplace) it is
+        1 / (n + 2) after n requests of theirs and none of others.
+        """
+        links = self.world.links
+        rows = links.of_client(client)
+        guilty = [self.guilty_use(use) for use in links.use[rows].tolist()]
+        requests = float(links.sums[rows[guilty], REQUESTS].sum()) * self.world.fade(now)
+        return 1.0 / (requests + 2.0)
 
     def honest_uses(self, account: int, now: float) -> float:
         """Return the share of an account's requests through uses that nothing speaks against.

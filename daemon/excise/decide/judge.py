@@ -23,7 +23,8 @@ from excise.decide.prefixes import Prefix
 from excise.decide.words import reason
 from excise.decide.score import Score
 from excise.features.interner import Rows
-from excise.features.world import World
+from excise.features.values import Bools
+from excise.features.world import Piece, World
 from excise.model.decision import Decision, Op, Origin, Plane
 from excise.model.entity import Kind
 from excise.model.settings import Settings
@@ -37,6 +38,9 @@ RECHECK_S = 600.0
 REVIEW_S = 300.0
 #: a request's client must be the socket's peer in at least this share of its traffic
 DIRECT_SHARE = 0.5
+#: most doubt about who else lives at an exit of a campaign that lets it be dropped; it may be
+#: this little because the account plane meets the members anyway
+DOUBT_FLEET = 0.02
 #: an account keeps its good name while this share of its requests comes through honest uses
 OWNER_SHARE = 0.01
 
@@ -55,6 +59,10 @@ class Judge:
         self.cases.alike = self.neighbours.acts_alike
         self.crowd = Crowd(world, self.cases, self.docket)
         self.settled = np.zeros(world.tables[Kind.CLIENT].capacity)
+        #: when a client that is throttled for what it inherits may be looked at again; inf: not
+        self.watched = np.full(len(self.settled), np.inf)
+        #: clients that came to be watched since this was last cleared
+        self.throttled: set[int] = set()
         self.heard: dict[int, float] = {}
         self.judged: dict[tuple[Kind, int], float] = {}
         self._prefixes: dict[str, Prefix] = {}
@@ -117,6 +125,23 @@ class Judge:
         decision = self.docket.book.get(Plane.NETWORK, name)
         if decision is not None and decision.wanted >= rung:
             self._settle(row, decision)
+        throttled = decision is not None and MILDEST <= decision.wanted < self.docket.ladder.top
+        inherits = throttled and not self.cases.has_own(row)
+        if inherits and not np.isfinite(self.watched[row]):
+            self.throttled.add(row)
+        self.watched[row] = now + SETTLED_S if inherits else np.inf
+
+    def reconsider(self, row: int, now: float) -> None:
+        """Look again at a throttled client by which somebody came whom nothing speaks against."""
+        if self.watched[row] <= now:
+            self._assess_client(row, now)
+
+    def strangers(self, piece: Piece, at: slice = slice(None)) -> Bools:
+        """Return per record whether such a one comes by a client that is throttled for others."""
+        account, use = piece.account[at], piece.use[at]
+        innocent = (self.cases.campaign_of[account] == 0) & ~self.cases.hot_use[use]
+        found: Bools = (self.watched[piece.client[at]] <= piece.clock[at]) & innocent
+        return found
 
     def _settle(self, row: int, decision: Decision) -> None:
         until = decision.until - self.docket.half_ttl_s(decision)
@@ -129,6 +154,14 @@ class Judge:
         direct = self.world.decayed("direct_24h", Kind.CLIENT, one(row), now)[0]
         if direct < DIRECT_SHARE * requests:
             return OBSERVE, "; not the socket's peer, so left to the account plane"
+        if not self.cases.has_own(row):
+            # It only inherits; others may live there who were not seen yet.
+            fleet = bool(self.cases.campaigns_of_client(row))
+            doubt = self.cases.doubt(row, now)
+            if behind.share <= policy.collateral_soften and doubt > (
+                DOUBT_FLEET if fleet else policy.collateral_soften
+            ):
+                return top - 1, f"; throttled, not dropped: {doubt:.0%} doubt that it serves only them"
         others = f"{behind.honest} honest accounts ({behind.share:.0%}) share the address"
         if behind.share > policy.collateral_veto:
             return OBSERVE, f"; spared on the network: {others}"
@@ -391,6 +424,7 @@ class Judge:
                 self.heard.pop(row, None)
         if kind is Kind.CLIENT:
             self.settled[rows] = 0.0
+            self.watched[rows] = np.inf
         elif kind is Kind.ACCOUNT:
             self.crowd.forget_accounts(rows)
 
@@ -433,3 +467,4 @@ class Judge:
         self.judged.clear()
         self._reviews = {target: at - seconds for target, at in self._reviews.items()}
         self.settled[self.settled > 0] -= seconds
+        self.watched -= seconds

@@ -26,6 +26,8 @@ BUSIEST = 16
 #: one long answer is anybody's; a client answers for its subnet from the second on
 LEAST_REQUESTS = 1.9
 MOSTLY = 0.5
+#: an honest client with this many requests in its day is met by no decision on its neighbours
+ESTABLISHED = 10.0
 
 
 class Neighbours:
@@ -108,7 +110,16 @@ class Neighbours:
         guilty = np.isin(world.network[rows], members)
         self._acquit(rows[guilty], now)
         members = np.fromiter(self.guilty.members.get(prefix, ()), dtype=np.uint64)
-        return self._worst_share(rows, ~np.isin(world.network[rows], members), now)
+        others = ~np.isin(world.network[rows], members)
+        if self._established(rows[others], now):
+            return 1.0
+        return self._worst_share(rows, others, now)
+
+    def _established(self, rows: Rows, now: float) -> bool:
+        """Whether somebody among honest clients works from there, not only passes by."""
+        requests = self.world.decayed("requests_24h", Kind.CLIENT, rows, now)
+        output = self.world.decayed("output_tokens_24h", Kind.CLIENT, rows, now)
+        return bool(((requests >= ESTABLISHED) & (output > 0)).any())
 
     def _acquit(self, rows: Rows, now: float) -> None:
         """Discard the busiest of some guilty clients whose traffic is mostly honest by now.

@@ -30,7 +30,7 @@ SUMS = (
     "answers",  # requests with known output tokens
     "repeats",  # requests of an account that was seen before
     "alone",  # repeats that stand alone
-    "moved",  # repeats from another site (v4 /24, v6 /48) than the request before
+    "moved",  # repeats from another address (v4 /32, v6 /64) than the request before
     "prompts",  # requests with a logged prompt
     "begins",  # of those, beginnings of a conversation
     "taken_over",  # of those, continuations of another account's conversation
@@ -89,7 +89,7 @@ class Conduct:
         rows = max(16, capacity.accounts) + 1
         self.sums: Matrix = np.zeros((rows, len(SUMS)))
         self.last: Column = np.zeros(rows)
-        self.site: NDArray[np.uint64] = np.zeros(rows, dtype=np.uint64)
+        self.place: NDArray[np.uint64] = np.zeros(rows, dtype=np.uint64)
         self.org: Rows = np.zeros(rows, dtype=np.int64)
         self.orgs: Interner[str] = Interner(capacity.accounts, "")
         self.ties = Ties(capacity.ties)
@@ -100,7 +100,7 @@ class Conduct:
         batch: Batch,
         at: slice,
         account: Rows,
-        site: NDArray[np.uint64],
+        place: NDArray[np.uint64],
         ts: Column,
         weight: Column,
     ) -> Read:
@@ -110,8 +110,8 @@ class Conduct:
         good = np.flatnonzero((account > 0) & (batch.sums[at, 4] == 0) & (batch.output[at] > 0))
         if not len(good):
             return read
-        account, site, ts = account[good], site[good], ts[good]
-        repeats, alone, moved = self._steps(account, site, ts)
+        account, place, ts = account[good], place[good], ts[good]
+        repeats, alone, moved = self._steps(account, place, ts)
         sums = batch.sums[at][good]
         logs = (batch.log_output[at][good], batch.log_input[at][good])
         added = np.stack(
@@ -139,22 +139,22 @@ class Conduct:
         return read
 
     def _steps(
-        self, account: Rows, site: NDArray[np.uint64], ts: Column
+        self, account: Rows, place: NDArray[np.uint64], ts: Column
     ) -> tuple[Column, Bools, Bools]:
         """Compare each record with its account's one before; remember the newest of each."""
         groups = grouped(account, None)
         order = groups.order
-        before, place = np.empty(len(ts)), np.empty(len(ts), dtype=np.uint64)
-        before[1:], place[1:] = ts[order][:-1], site[order][:-1]
+        before, left = np.empty(len(ts)), np.empty(len(ts), dtype=np.uint64)
+        before[1:], left[1:] = ts[order][:-1], place[order][:-1]
         heads = groups.rows[groups.starts]
-        before[groups.starts], place[groups.starts] = self.last[heads], self.site[heads]
+        before[groups.starts], left[groups.starts] = self.last[heads], self.place[heads]
         seen = np.empty(len(ts), dtype=bool)
         alone, moved = np.empty_like(seen), np.empty_like(seen)
         known = before > 0
         seen[order] = known
         alone[order] = known & (ts[order] - before > ALONE_S)
-        moved[order] = known & (site[order] != place)
-        self.last[account], self.site[account] = ts, site  # numpy assigns in order
+        moved[order] = known & (place[order] != left)
+        self.last[account], self.place[account] = ts, place  # numpy assigns in order
         return seen.astype(np.float64), alone, moved
 
     def _tie(self, account: Rows, template: Hashes, added: Matrix, ts: Column) -> None:
@@ -209,7 +209,7 @@ class Conduct:
     def forget(self, accounts: Rows) -> None:
         """Forget accounts and their ties."""
         self.sums[accounts] = self.last[accounts] = 0.0
-        self.site[accounts] = 0
+        self.place[accounts] = 0
         self.org[accounts] = 0
         self.ties.forget(np.flatnonzero(np.isin(self.ties.account, accounts)))
 
@@ -219,7 +219,7 @@ class Conduct:
         return {
             "conduct.sums": self.sums[:accounts],
             "conduct.last": self.last[:accounts],
-            "conduct.site": self.site[:accounts],
+            "conduct.place": self.place[:accounts],
             "conduct.org": self.org[:accounts],
             "ties.account": ties.account[:used],
             "ties.template": ties.template[:used],
@@ -234,7 +234,7 @@ class Conduct:
         for name, column in (
             ("conduct.sums", self.sums),
             ("conduct.last", self.last),
-            ("conduct.site", self.site),
+            ("conduct.place", self.place),
             ("conduct.org", self.org),
             ("ties.account", self.ties.account),
             ("ties.template", self.ties.template),

@@ -184,7 +184,7 @@ class World:
         client = rows[Kind.CLIENT]
         near, wide = self.near[client], self.wide[client]
         account = rows[Kind.ACCOUNT]
-        read = self.conduct.absorb(batch, at, account, self.sites(client), ts, weights[:, 2])
+        read = self.conduct.absorb(batch, at, account, self.places(client), ts, weights[:, 2])
         seen = self._elements(rows, near, wide, ts)
         seen["prompts"] = elements(slots(read.whole), read.known)
         input_ = Added(ts, weights, shared, seen)
@@ -215,6 +215,10 @@ class World:
             account,
             read,
         )
+
+    def places(self, client: Rows) -> NDArray[np.uint64]:
+        """Return clients as numbers that outlive their rows: the v4 address, or the v6 /64."""
+        return self.network[client] << np.uint64(1) | (self.version[client] == 6)
 
     def sites(self, client: Rows) -> NDArray[np.uint64]:
         """Return the sites of clients as numbers: the v4 /24, or the v6 /48."""
