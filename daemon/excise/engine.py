@@ -19,7 +19,16 @@ from excise.campaigns.measure import measure
 from excise.decide.agenda import Agenda, Item
 from excise.decide.explain import explain
 from excise.decide.judge import Judge
-from excise.decide.memory import dump_world, load_world, notes, pack, recall, unpack
+from excise.decide.memory import (
+    dump_times,
+    dump_world,
+    load_times,
+    load_world,
+    notes,
+    pack,
+    recall,
+    unpack,
+)
 from excise.decide.operate import Operator
 from excise.decide.show import scored
 from excise.features.batch import Batch, columns
@@ -466,13 +475,13 @@ class Engine:
 
     def snapshot(self) -> bytes:
         """Return all learned state (not decisions) as bytes, for `restore`."""
-        arrays = dump_world(self.world)
-        arrays["settled"] = self.judge.settled
+        arrays = dump_world(self.world) | dump_times(self.judge)
         for kind, rules in self._tabled_rules():
             for column, rule in enumerate(rules):
                 arrays[f"fired.{rule.id}"] = self._fired[kind][:, column]
         clock = self._clock
         extra = {"now": clock.now, "late": clock.late, "jumps": clock.jumps, "grid": self._grid}
+        extra |= {"cell": self._cell, "pass": self._pass}
         quantiles = [
             (w.kind.value, w.feature, w.quantile, v) for w, v in self.baselines.values.items()
         ]
@@ -485,8 +494,7 @@ class Engine:
         arrays, note = unpack(blob)
         load_world(self.world, arrays)
         recall(self.judge, note, {rule.id: rule for rule in self.rulebook.rules})
-        settled = arrays["settled"]
-        self.judge.settled[: len(settled)] = settled[: len(self.judge.settled)]
+        load_times(self.judge, arrays)
         for kind, rules in self._tabled_rules():
             for column, rule in enumerate(rules):
                 fired = arrays.get(f"fired.{rule.id}")
@@ -496,6 +504,7 @@ class Engine:
         self._clock.now = note.extra["now"]
         self._clock.late, self._clock.jumps = int(note.extra["late"]), int(note.extra["jumps"])
         self._grid, self._records = note.extra["grid"], int(note.extra["records"])
+        self._cell, self._pass = note.extra["cell"], note.extra["pass"]
         self._hits = dict(note.hits)
         for kind_name, feature, quantile, value in note.baselines:
             self.baselines.values[Wish(Kind(kind_name), feature, quantile)] = value

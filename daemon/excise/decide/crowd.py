@@ -44,7 +44,9 @@ class Crowd:
         self.told = np.zeros(world.tables[Kind.ACCOUNT].capacity)
         self.hot: dict[int, int] = {}
         self._hot: Hashes = np.empty(0, dtype=np.int64)
-        self._waiting: dict[str, list[int]] = {}
+        #: accounts still to be met, the heaviest last, and when their wave goes on
+        self.waiting: dict[str, list[int]] = {}
+        self.waves: dict[str, float] = {}
 
     # Which campaigns are enforced
 
@@ -79,6 +81,14 @@ class Crowd:
             del dossiers[number]
         self.reindex()
         return fresh
+
+    def load(self, campaigns: list[Campaign], released: list[int], serial: int) -> None:
+        """Take over campaigns that were stored."""
+        register = self.register
+        register.campaigns = {c.number: c for c in campaigns}
+        register.released, register.serial = set(released), serial
+        self.world.campaigns = {c.number: c.id for c in campaigns}
+        self.reindex()
 
     def reindex(self) -> None:
         """Find out anew who belongs to enforced campaigns."""
@@ -141,21 +151,22 @@ class Crowd:
         """Line up the members of a campaign, the heaviest last; return the name of the wave."""
         name = f"campaign {campaign.id}"
         output = self.world.conduct.sums[:, AT["output"]]
-        self._waiting[name] = sorted(campaign.accounts, key=lambda a: (output[a], a))
+        self.waiting[name] = sorted(campaign.accounts, key=lambda a: (output[a], a))
         return name
 
     def is_wave(self, name: str) -> bool:
         """Whether a timer's target is a wave."""
-        return name in self._waiting
+        return name in self.waiting
 
     def next_of(self, name: str) -> int:
         """Take the next account of a wave, 0 when there is none left."""
-        waiting = self._waiting[name]
+        waiting = self.waiting[name]
         while waiting:
             account = waiting.pop()
             if self.cases.campaign_of[account]:
                 return account
-        del self._waiting[name]
+        del self.waiting[name]
+        self.waves.pop(name, None)
         return 0
 
     @property
@@ -165,8 +176,14 @@ class Crowd:
         return brake.recent * 2 < brake.limits.max_new_per_min
 
     def start(self, name: str, at: float) -> None:
-        """Have a wave come at a time."""
+        """Have a wave go on at a time."""
+        self.waves[name] = at
         self.docket.remind(at, Plane.NETWORK, name)
+
+    def remind(self) -> None:
+        """Set the timers of all waves, after the docket has forgotten its timers."""
+        for name, at in self.waves.items():
+            self.docket.remind(at, Plane.NETWORK, name)
 
     # Housekeeping
 
@@ -185,3 +202,4 @@ class Crowd:
         """Follow a clock that was set back."""
         self.register.step_back(seconds)
         self.told[self.told > 0] -= seconds
+        self.waves = {name: at - seconds for name, at in self.waves.items()}

@@ -40,7 +40,8 @@ class Docket:
         self._timers: list[tuple[float, int, Plane, str]] = []
         self._serial = 0
         self._wide: dict[str, int] = {}
-        self._counted: tuple[float, int, int] | None = None
+        #: when enforced clients were counted, how many of them, of how many active ones
+        self.counted: tuple[float, int, int] | None = None
         self._out: list[Effect] = []
 
     @property
@@ -118,7 +119,7 @@ class Docket:
                 self._trip(why, now)
             else:
                 self.brake.count(now)
-                self._counted = self._counted and (self._counted[0], enforced + inside, active)
+                self.counted = self.counted and (self.counted[0], enforced + inside, active)
         event = self.book.set(plane, target, verdict, self.effective, now)
         self.remind(event.decision.until, plane, target)
         self.emit(event)
@@ -174,9 +175,9 @@ class Docket:
 
         Counted every `COUNTED_S`, and added to in between: what lapses meanwhile counts on.
         """
-        if self._counted is None or not 0 <= now - self._counted[0] < COUNTED_S:
-            self._counted = now, *self._count_active(now)
-        return self._counted[1:]
+        if self.counted is None or not 0 <= now - self.counted[0] < COUNTED_S:
+            self.counted = now, *self._count_active(now)
+        return self.counted[1:]
 
     def _count_active(self, now: float) -> tuple[int, int]:
         last = self.world.tables[Kind.CLIENT].last

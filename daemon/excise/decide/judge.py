@@ -276,7 +276,13 @@ class Judge:
         self._texts[prefix] = prefix.text
         if prefix.text not in self._reviews:
             self._review_at(prefix.text, now)
-        verdict = Verdict(rung, score.total, score.rules, why)
+        most = self.docket.ladder.top
+        if any(e.rule.kind is Kind.CAMPAIGN for e in score.evidence):
+            # Its accounts are met by name; who else comes from there is only slowed.
+            most -= 1
+            why += "; throttled, not dropped: the account plane meets the members"
+        campaign = self._campaign_of(score, self.cases.campaigns_of_client(row))
+        verdict = Verdict(min(rung, most), score.total, score.rules, why, most, campaign)
         self.docket.apply(Plane.NETWORK, prefix.text, verdict, now)
         return True
 
@@ -285,12 +291,16 @@ class Judge:
         for prefix in self.neighbours.around(row):
             text = self._texts.get(prefix)
             decision = None if text is None else self.docket.book.get(Plane.NETWORK, text)
-            if decision is None or decision.wanted < self.docket.ladder.top:
+            if decision is None or decision.wanted < self._highest(decision):
                 continue
             if decision.until - now > self.docket.half_ttl_s(decision):
                 self._settle(row, decision)
                 return True
         return False
+
+    def _highest(self, decision: Decision) -> int:
+        """Return the highest rung of a decision on a prefix: a campaign's is throttled."""
+        return self.docket.ladder.top - (decision.campaign is not None)
 
     # Time
 
@@ -333,7 +343,10 @@ class Judge:
         if prefix is not None:
             score = self.neighbours.score(prefix, now)
             rung = self.cases.rung(self.docket.ladder, score, now)
-            verdict = Verdict(rung, score.total, score.rules, decision.reason)
+            most = self._highest(decision)
+            verdict = Verdict(
+                min(rung, most), score.total, score.rules, decision.reason, most, decision.campaign
+            )
             self.docket.apply(Plane.NETWORK, decision.target, verdict, now)
         elif row is not None:
             self.heard.pop(row, None)
@@ -440,6 +453,7 @@ class Judge:
         """Replace all decisions by stored ones."""
         stored = list(decisions)
         self.docket.adopt(stored, strikes, now)
+        self.crowd.remind()
         self._prefixes.clear()
         self._texts.clear()
         self._reviews.clear()

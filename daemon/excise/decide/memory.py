@@ -14,6 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from excise.campaigns.register import Campaign
 from excise.decide.judge import Judge
 from excise.decide.score import Dossier, Evidence
 from excise.errors import InvalidError
@@ -67,6 +68,13 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True):
     judged: list[tuple[str, int, float]]
     #: subnets whose members are met one by one, with what is typical there
     hot_subnets: list[tuple[int, float]]
+    campaigns: list[Campaign]
+    #: accounts taken out of campaigns, the next campaign's number, and the waves under way
+    released: list[int]
+    serial: int
+    waiting: dict[str, list[int]]
+    waves: dict[str, float]
+    counted: tuple[float, int, int] | None
 
 
 def dump_world(world: World) -> Arrays:
@@ -126,13 +134,31 @@ def load_world(world: World, arrays: Arrays) -> None:
     world.directory.reindex()
 
 
+#: columns of the judge by client row and by account row
+TIMES = ("settled", "watched", "told")
+
+
+def dump_times(judge: Judge) -> Arrays:
+    """Return until when clients and accounts need not be looked at."""
+    return {"settled": judge.settled, "watched": judge.watched, "told": judge.crowd.told}
+
+
+def load_times(judge: Judge, arrays: Arrays) -> None:
+    """Load what `dump_times` returned."""
+    for name, column in dump_times(judge).items():
+        stored = arrays[name]
+        column[: len(stored)] = stored[: len(column)]  # type: ignore[index]
+
+
 def _check(world: World, arrays: Arrays) -> None:
-    missing = [name for name in (*dump_world(world), "settled") if name not in arrays]
+    missing = [name for name in (*dump_world(world), *TIMES) if name not in arrays]
     if missing:
         raise InvalidError(f"the snapshot is damaged: it has no {missing[0]}")
     rows = {kind.value: (f"{kind.value}.live", table) for kind, table in world.tables.items()}
     sizes = {label: (len(arrays[name]), table.capacity) for label, (name, table) in rows.items()}
     sizes["tie"] = len(arrays["ties.account"]), len(world.conduct.ties.account)
+    wholes = world.conduct.dialogues.wholes
+    sizes["dialogue"] = len(arrays["dialogues.wholes"]), wholes.capacity
     sizes["link"] = len(arrays["links.client"]), len(world.links.client)
     for label, (used, capacity) in sizes.items():
         if used > capacity:
@@ -179,6 +205,12 @@ def notes(
             (row, judge.neighbours.typical[row])
             for row in np.flatnonzero(judge.cases.hot_subnet).tolist()
         ],
+        campaigns=list(judge.crowd.register.campaigns.values()),
+        released=sorted(judge.crowd.register.released),
+        serial=judge.crowd.register.serial,
+        waiting=judge.crowd.waiting,
+        waves=judge.crowd.waves,
+        counted=judge.docket.counted,
     )
 
 
@@ -200,6 +232,9 @@ def recall(judge: Judge, note: Notes, rules: dict[str, Rule]) -> None:
             judge.cases.hot_subnet[row] = True
             judge.neighbours.typical[row] = typical
     judge.cases.reindex(judge.docket.ladder, note.extra["now"])
+    judge.crowd.load(note.campaigns, note.released, note.serial)
+    judge.crowd.waiting, judge.crowd.waves = dict(note.waiting), dict(note.waves)
+    judge.docket.counted = note.counted
 
 
 def pack(arrays: Arrays, note: Notes) -> bytes:

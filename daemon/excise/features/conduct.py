@@ -195,9 +195,9 @@ class Conduct:
 
     # Housekeeping
 
-    def rescale(self, seconds: float) -> None:
-        """Move the landmark forward."""
-        for sums in (self.sums, self.ties.sums):
+    def rescale(self, seconds: float, accounts: int) -> None:
+        """Move the landmark forward; so many account rows are in use."""
+        for sums in (self.sums[:accounts], self.ties.sums[: len(self.ties.names.keys)]):
             sums *= 2.0 ** (-seconds / HALF_LIVES[DAY])
             sums[sums < TINY] = 0.0
 

@@ -57,6 +57,7 @@ class Memory:
 
     def __init__(self, capacity: int) -> None:
         self._most = max(16, capacity // 2)
+        self.capacity = 2 * self._most
         self.now: dict[int, int] = {}
         self.before: dict[int, int] = {}
 

@@ -286,7 +286,7 @@ class World:
         for kind, table in self.tables.items():
             table.rescale(seconds, self.used(kind))
         self.links.rescale(seconds)
-        self.conduct.rescale(seconds)
+        self.conduct.rescale(seconds, self.used(Kind.ACCOUNT))
 
     def step_back(self, seconds: float) -> None:
         """Follow a clock that was set back: the state keeps its age, in the new time."""

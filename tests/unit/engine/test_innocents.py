@@ -57,7 +57,7 @@ def test_a_thief_is_dropped_while_the_owner_of_the_key_works_on(engine, rule, as
     watched = engine(*spread)
     ask(watched, "192.0.2.1", count=10, account="key", user_agent="owner/1")
     ask(watched, "203.0.113.7", count=30, account="key", user_agent="thief/1")
-    ask(watched, "203.0.113.99", count=3, account="key", user_agent="thief/1")
+    ask(watched, "203.0.113.99", count=9, account="key", user_agent="thief/1")
     wait(watched, 12)
     ask(watched, "192.0.2.1", count=3, account="key", user_agent="owner/1")
     decided = active(watched)
