@@ -31,6 +31,7 @@ from excise.decide.memory import (
 )
 from excise.decide.operate import Operator
 from excise.decide.show import scored
+from excise.decide.tell import campaign, campaigns
 from excise.features.batch import Batch, columns
 from excise.features.clock import EventClock
 from excise.features.interner import Rows
@@ -45,6 +46,8 @@ from excise.model.settings import Settings
 from excise.model.step import Alarm, Effect, Input, Observed, Tick
 from excise.model.view import (
     AllowView,
+    CampaignDetail,
+    CampaignSummary,
     EngineStatus,
     Explanation,
     RuleView,
@@ -429,6 +432,12 @@ class Engine:
             entities_with_evidence=sum(map(len, judge.cases.dossiers.values())),
             active_decisions=len(judge.docket.book.active),
             enforcing_decisions=sum(d.enforcing for d in judge.docket.book.active.values()),
+            campaigns=len(judge.crowd.register.campaigns),
+            enforced_campaigns=sum(
+                c.enforced_at > 0 for c in judge.crowd.register.campaigns.values()
+            ),
+            members=len(judge.crowd.held()),
+            signals=self.world.signals.views(),
             tables=(
                 *(TableView(kind.value, *self.world.size(kind)) for kind in TABLED),
                 TableView("link", *links),
@@ -448,6 +457,14 @@ class Engine:
         row = self.world.accounts.rows.get(account)
         campaigns = self.judge.crowd.register.campaigns.values()
         return next((c.id for c in campaigns if row in c.accounts), None)
+
+    def campaigns(self) -> list[CampaignSummary]:
+        """Return all campaigns, the enforced ones first."""
+        return campaigns(self.judge, self.clock)
+
+    def campaign(self, name: str) -> CampaignDetail:
+        """Explain a campaign by its id. Raises NotFoundError."""
+        return campaign(self.judge, name, self.clock)
 
     def allowed(self) -> list[AllowView]:
         """Return every network that no decision may cover, and why."""

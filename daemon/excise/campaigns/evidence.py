@@ -16,6 +16,11 @@ from excise.features.state import Column, Matrix
 MOST = 20.0
 
 
+def added(group: Rows, values: Column | None, groups: int) -> Column:
+    """Return sums of values per group; of ones where there are none."""
+    return np.bincount(group, values, groups).astype(np.float64)
+
+
 def capped(sums: Matrix, by: str) -> Matrix:
     """Scale rows of sums down to at most `MOST` of the quantity `by`."""
     n = sums[:, AT[by]]
@@ -26,8 +31,8 @@ def capped(sums: Matrix, by: str) -> Matrix:
 def pooled(sums: Matrix, by: str, part: str, group: Rows, groups: int) -> tuple[Column, Column]:
     """Return per group the share that `part` is of `by`, and the amount of `by` it rests on."""
     bounded = capped(sums, by)
-    whole = np.bincount(group, bounded[:, AT[by]], groups)
-    some = np.bincount(group, bounded[:, AT[part]], groups)
+    whole = added(group, bounded[:, AT[by]], groups)
+    some = added(group, bounded[:, AT[part]], groups)
     return some / np.maximum(whole, 1e-9), whole
 
 
@@ -39,4 +44,4 @@ def distinct(group: Rows, thing: Rows, groups: int) -> Column:
     g, t = group[order], thing[order]
     first = np.ones(len(g), dtype=bool)
     first[1:] = (g[1:] != g[:-1]) | (t[1:] != t[:-1])
-    return np.bincount(g[first], minlength=groups).astype(np.float64)
+    return added(g[first], None, groups)

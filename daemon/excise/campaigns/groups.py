@@ -51,7 +51,8 @@ class Groups:
     """Accounts by group: `account[i]` belongs to group `of[i]` (0 to n - 1) by `strength[i]`.
 
     The strength is 1 where two things speak for it, one half for one: a shared template, a shared
-    exit, a cell of behaviour, or that the account is drawn from a pool. `templates` are the hashes that link group `template_of`.
+    exit, a cell of behaviour, or that the account is drawn from a pool. `templates` are the
+    hashes that link group `template_of`.
     """
 
     n: int
@@ -121,7 +122,7 @@ def _alike(accounts: Accounts, member: Rows, hub: Rows) -> tuple[Rows, Rows]:
 
 
 def _medians(of: Rows, values: Column) -> Column:
-    """Return the median of values per group 0, 1, …"""
+    """Return the median of values per group, numbered from 0 on."""
     order = np.lexsort((values, of))
     starts = np.searchsorted(of[order], np.arange(int(of.max()) + 1))
     ends = np.append(starts[1:], len(of))
@@ -225,7 +226,9 @@ def _by_behaviour(accounts: Accounts, linked: Rows) -> tuple[Rows, Rows]:
     lonely &= accounts.principal < 0
     lonely[linked] = False
     at = np.flatnonzero(lonely)
-    cell = [np.floor(s[at, AT[c]] / answers[at]).astype(np.int64) for c in ("log_output", "log_input")]
+    cell = [
+        np.floor(s[at, AT[c]] / answers[at]).astype(np.int64) for c in ("log_output", "log_input")
+    ]
     member, hub, number = [np.empty(0, dtype=np.int64)], [np.empty(0, dtype=np.int64)], 0
     while len(at) >= COHORT:
         x, y = (np.clip(c, 0, 31) for c in cell)

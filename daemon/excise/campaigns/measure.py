@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from excise.campaigns.evidence import distinct, pooled
+from excise.campaigns.evidence import added, distinct, pooled
 from excise.campaigns.groups import Groups, owners
 from excise.features.conduct import AT, DAY_S
 from excise.features.interner import Rows
@@ -58,7 +58,7 @@ def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
 
 
 def _sum(sums: Matrix, name: str, groups: Groups) -> Column:
-    return np.bincount(groups.of, sums[:, AT[name]], groups.n)
+    return added(groups.of, sums[:, AT[name]], groups.n)
 
 
 def _shares(sums: Matrix, groups: Groups) -> dict[str, Column]:
@@ -78,9 +78,9 @@ def _shares(sums: Matrix, groups: Groups) -> dict[str, Column]:
 
 def _unevenness(requests: Column, groups: Groups) -> Column:
     """Variance over mean of members' requests: 1 where a scheduler draws members at random."""
-    n = np.maximum(np.bincount(groups.of, minlength=groups.n), 1)
-    mean = np.bincount(groups.of, requests, groups.n) / n
-    squares = np.bincount(groups.of, requests * requests, groups.n) / n
+    n = np.maximum(added(groups.of, None, groups.n), 1)
+    mean = added(groups.of, requests, groups.n) / n
+    squares = added(groups.of, requests * requests, groups.n) / n
     return (squares - mean * mean) / np.maximum(mean, 1e-9)
 
 
@@ -89,10 +89,10 @@ def _unlikeness(sums: Matrix, groups: Groups) -> Column:
     kept = sums[:, AT["answers"]] >= LEAST_ANSWERS
     s, of, n = sums[kept], groups.of[kept], groups.n
     answers, x, xx = (s[:, AT[c]] for c in ("answers", "log_output", "log_output_sq"))
-    members = np.bincount(of, minlength=n)
-    count, total = np.bincount(of, answers, n), np.bincount(of, x, n)
-    between = np.bincount(of, x * x / np.maximum(answers, 1e-9), n)
-    within = np.bincount(of, xx, n) - between
+    members = added(of, None, n)
+    count, total = added(of, answers, n), added(of, x, n)
+    between = added(of, x * x / np.maximum(answers, 1e-9), n)
+    within = added(of, xx, n) - between
     between = between - total * total / np.maximum(count, 1e-9)
     mean_between = between / np.maximum(members - 1, 1)
     mean_within = np.maximum(within, 1e-6) / np.maximum(count - members, 1e-6)
@@ -112,9 +112,9 @@ def _template_share(world: World, groups: Groups, now: float) -> Column:
     place = np.minimum(np.searchsorted(templates, ties.template[live]), len(templates) - 1)
     same = (templates[place] == ties.template[live]) & (template_of[place] == of)
     requests = ties.sums[live, AT["requests"]] * world.fade(now)
-    under = np.bincount(of[same], requests[same], groups.n)
+    under = added(of[same], requests[same], groups.n)
     prompts = world.conduct.sums[groups.account, AT["prompts"]] * world.fade(now)
-    return np.minimum(1.0, under / np.maximum(np.bincount(groups.of, prompts, groups.n), 1e-9))
+    return np.minimum(1.0, under / np.maximum(added(groups.of, prompts, groups.n), 1e-9))
 
 
 def _exits(world: World, groups: Groups, now: float) -> dict[str, Column]:
@@ -128,11 +128,11 @@ def _exits(world: World, groups: Groups, now: float) -> dict[str, Column]:
     requests = links.sums[live, 0] * world.fade(now)
     keys, place = np.unique(of << 32 | client, return_inverse=True)
     people = distinct(place, account, len(keys))
-    common = np.bincount(of, requests * (people[place] >= 2), groups.n)
+    common = added(of, requests * (people[place] >= 2), groups.n)
     return {
-        "clients": np.bincount(keys >> 32, minlength=groups.n).astype(np.float64),
+        "clients": added(keys >> 32, None, groups.n),
         "sites": distinct(of, world.sites(client).astype(np.int64), groups.n),
-        "shared_exits": common / np.maximum(np.bincount(of, requests, groups.n), 1e-9),
+        "shared_exits": common / np.maximum(added(of, requests, groups.n), 1e-9),
     }
 
 

@@ -111,7 +111,10 @@ class Register:
     def _merge(self, rows: Rows, groups: Groups) -> None:
         """Let campaigns that lie in another's group be part of it."""
         found = {int(row) for row in rows}
-        where = {a: int(rows[g]) for a, g in zip(groups.account.tolist(), groups.of.tolist(), strict=True)}
+        where = {
+            a: int(rows[g])
+            for a, g in zip(groups.account.tolist(), groups.of.tolist(), strict=True)
+        }
         for number in [n for n in self.campaigns if n not in found]:
             campaign = self.campaigns[number]
             into = [where[a] for a in campaign.accounts if a in where]
@@ -134,9 +137,7 @@ class Register:
     def prune(self, standing: set[int], now: float) -> None:
         """Forget campaigns of long ago; `standing` have evidence or are enforced."""
         ended = [
-            n
-            for n, c in self.campaigns.items()
-            if n not in standing or now - c.seen > FORGOTTEN_S
+            n for n, c in self.campaigns.items() if n not in standing or now - c.seen > FORGOTTEN_S
         ]
         stalest = sorted(self.campaigns, key=lambda n: self.campaigns[n].seen)
         for number in {*ended, *stalest[: max(0, len(stalest) - MOST)]}:

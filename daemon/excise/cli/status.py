@@ -32,6 +32,8 @@ def describe(view: StatusView) -> str:
         f"engine     {_engine(view.engine)}",
         f"decisions  {_decisions(view.engine)}",
         f"enforcer   {_enforcer(view.enforcer)}",
+        f"campaigns  {_campaigns(view.engine)}",
+        *(f"blind      {line}" for line in _blind(view.engine)),
         f"rules      {view.rules_loaded:,} loaded",
         *(f"input      {_input(one)}" for one in view.inputs),
     ]
@@ -60,6 +62,21 @@ def _engine(engine: EngineStatus) -> str:
 
 def _decisions(engine: EngineStatus) -> str:
     return f"{engine.active_decisions:,} active, {engine.enforcing_decisions:,} enforcing"
+
+
+def _campaigns(engine: EngineStatus) -> str:
+    watched = engine.campaigns - engine.enforced_campaigns
+    members = count(engine.members, "account")
+    return f"{engine.enforced_campaigns:,} enforced with {members}, {watched:,} watched"
+
+
+def _blind(engine: EngineStatus) -> list[str]:
+    """Say what cannot be seen for want of a field."""
+    return [
+        f"{paint(s.field, 'yellow')} is hardly ever logged: no {s.needed_for}"
+        for s in engine.signals
+        if s.blind
+    ]
 
 
 def _enforcer(view: EnforcerView) -> str:

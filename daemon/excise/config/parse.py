@@ -25,6 +25,7 @@ from excise.decode.registry import AUTO, FORMATS
 from excise.errors import ConfigError, InvalidError
 from excise.model.decision import Posture, Tier
 from excise.model.document import Document, Fields, Node, each, in_order
+from excise.model.record import short_name
 from excise.model.scalars import (
     between,
     boolean,
@@ -38,13 +39,14 @@ from excise.model.scalars import (
     per_minute,
     text,
 )
-from excise.model.settings import Capacity, Governor, Policy
+from excise.model.settings import Capacity, Governor, Policy, Tenant
 
 KEYS = (
     "posture",
     "inputs",
     "trusted_proxies",
     "never_block",
+    "tenants",
     "rules",
     "ports",
     "enforcer",
@@ -65,6 +67,7 @@ TIER_KEYS = ("egress", "ingress", "new_connections")
 API_KEYS = ("socket", "listen")
 LOG_KEYS = ("file", "level", "format")
 NFT_KEYS = ("owner",)
+TENANT_KEYS = ("account", "network", "output_tokens_per_day")
 _LISTEN = 'like "127.0.0.1:7788"'
 _TIER_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 
@@ -97,6 +100,7 @@ def _config(fields: Fields, path: Path | None) -> Config:
         inputs=fields.get("inputs", _inputs, blank.inputs),
         trusted_proxies=fields.get("trusted_proxies", each(network), ()),
         never_block=fields.get("never_block", each(network), ()),
+        tenants=fields.get("tenants", each(_tenant), ()),
         rules=fields.get("rules", each(_path), blank.rules),
         ports=fields.get("ports", _ports, blank.ports),
         enforcer=fields.get("enforcer", _backend, blank.enforcer),
@@ -198,6 +202,17 @@ def _tier(name: str, node: Node) -> Tier:
         egress_bytes_s=fields.get("egress", byte_rate, None),
         ingress_bytes_s=fields.get("ingress", byte_rate, None),
         new_connections_per_min=fields.get("new_connections", per_minute, None),
+    )
+
+
+def _tenant(node: Node) -> Tenant:
+    fields = Fields(node, TENANT_KEYS)
+    if ("account" in fields) == ("network" in fields):
+        raise node.error("takes exactly one of account and network", "like {account: acct-7, ...}")
+    return Tenant(
+        account=short_name(fields.get("account", text, "")),
+        network=fields.get("network", network, ""),
+        output_tokens_per_day=fields.need("output_tokens_per_day", between(1, 1e15, number), 1.0),
     )
 
 

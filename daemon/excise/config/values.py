@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from excise.model.decision import Posture, Tier
-from excise.model.settings import DEFAULT_TIERS, Capacity, Governor, Policy, Settings
+from excise.model.settings import DEFAULT_TIERS, Capacity, Governor, Policy, Settings, Tenant
 
 DEFAULT_PATH = Path("/etc/excise/excise.yaml")
 LOCAL_RULES = Path("/etc/excise/rules.d")
@@ -83,6 +83,7 @@ class Config:
     inputs: tuple[InputConfig, ...] = (InputConfig(Path("/var/log/nginx/excise.log"), "record"),)
     trusted_proxies: tuple[str, ...] = ()
     never_block: tuple[str, ...] = ()
+    tenants: tuple[Tenant, ...] = ()
     rules: tuple[Path, ...] = (LOCAL_RULES, SHIPPED_RULES)
     ports: tuple[int, ...] = (443,)
     enforcer: Backend = Backend.NFTABLES
@@ -108,4 +109,5 @@ class Config:
             capacity=self.capacity,
             never_block=self.never_block,
             trusted_proxies=self.trusted_proxies,
+            tenants=self.tenants,
         )

@@ -119,7 +119,7 @@ class Cases:
         return sorted(found - {0})
 
     def campaigns_behind(self, client: int) -> list[tuple[Dossier, float]]:
-        """Return dossiers of enforced campaigns behind a client, with their share of its traffic."""
+        """Return dossiers of enforced campaigns behind a client, with their shares of it."""
         found: dict[int, set[int]] = {}
         for use in self.world.links.uses(client):
             if number := self.campaign_of_use(use):
@@ -132,7 +132,7 @@ class Cases:
         return int(self.campaign_of[self.world.use_owner(use)])
 
     def guilty_use(self, use: int) -> bool:
-        """Whether something speaks against a use: evidence of its own, or its account's campaign."""
+        """Whether something speaks against a use: its own evidence, or its account's campaign."""
         return use in self.dossiers[Kind.USE] or bool(self.campaign_of_use(use))
 
     def driven(self, use: int, account_total: float, now: float) -> list[tuple[Dossier, float]]:

@@ -12,8 +12,8 @@ import numpy as np
 from excise.campaigns.register import Campaign, Register
 from excise.decide.cases import Cases
 from excise.decide.docket import Docket
-from excise.decide.ladder import MILDEST
 from excise.decide.score import COUNTS, Score
+from excise.decide.tenants import Tenants
 from excise.features.conduct import AT, DAY_S
 from excise.features.dialogues import Hashes
 from excise.features.interner import Rows
@@ -38,8 +38,8 @@ class Crowd:
     when an account need not be judged again; `hot` the templates of enforced campaigns.
     """
 
-    def __init__(self, world: World, cases: Cases, docket: Docket) -> None:
-        self.world, self.cases, self.docket = world, cases, docket
+    def __init__(self, world: World, cases: Cases, docket: Docket, tenants: Tenants) -> None:
+        self.world, self.cases, self.docket, self.tenants = world, cases, docket, tenants
         self.register = Register(world)
         self.told = np.zeros(world.tables[Kind.ACCOUNT].capacity)
         self.hot: dict[int, int] = {}
@@ -54,11 +54,12 @@ class Crowd:
         """Score a campaign by the evidence on it."""
         return self.cases.own_score(Kind.CAMPAIGN, number, now)
 
-    def crosses(self, score: Score, now: float, *, standing: bool) -> bool:
+    def crosses(self, score: Score, *, standing: bool) -> bool:
         """Whether a score makes a campaign enforced, or keeps it so."""
         policy = self.docket.settings.policy
-        least = policy.throttle * (policy.keep if standing else 1.0)
-        firm = {f for f, p in score.points.items() if p >= COUNTS * (policy.keep if standing else 1)}
+        part = policy.keep if standing else 1.0
+        least = policy.throttle * part
+        firm = {f for f, points in score.points.items() if points >= COUNTS * part}
         mixed = firm.intersection(DRIVEN) and firm.intersection(TAKEN)
         return score.total >= least and len(firm) >= policy.campaign_families and bool(mixed)
 
@@ -67,11 +68,9 @@ class Crowd:
         dossiers = self.cases.dossiers[Kind.CAMPAIGN]
         fresh: list[Campaign] = []
         for c in self.register.campaigns.values():
-            crosses = self.crosses(self.score(c.number, now), now, standing=c.enforced_at > 0)
+            crosses = self.crosses(self.score(c.number, now), standing=c.enforced_at > 0)
             if crosses and not c.enforced_at:
-                c.enforced_at, c.rate = now, c.numbers.get("output_tokens_24h", 0.0) / max(
-                    3600.0, min(DAY_S, now - c.born)
-                )
+                c.enforced_at, c.rate = now, self._pace(c, now)
                 fresh.append(c)
             elif not crosses:
                 c.enforced_at = 0.0
@@ -79,24 +78,31 @@ class Crowd:
         self.register.prune(known, now)
         for number in [n for n in dossiers if n not in self.register.campaigns]:
             del dossiers[number]
-        self.reindex()
+        self.reindex(now)
         return fresh
 
-    def load(self, campaigns: list[Campaign], released: list[int], serial: int) -> None:
+    def load(self, campaigns: list[Campaign], released: list[int], serial: int, now: float) -> None:
         """Take over campaigns that were stored."""
         register = self.register
         register.campaigns = {c.number: c for c in campaigns}
         register.released, register.serial = set(released), serial
         self.world.campaigns = {c.number: c.id for c in campaigns}
-        self.reindex()
+        self.reindex(now)
 
-    def reindex(self) -> None:
-        """Find out anew who belongs to enforced campaigns."""
+    def _pace(self, campaign: Campaign, now: float) -> float:
+        """Return the output tokens a second that a campaign has taken so far."""
+        first = self.world.tables[Kind.ACCOUNT].first[list(campaign.accounts)]
+        age_s = now - float(first.min(initial=now))
+        return campaign.numbers.get("output_tokens_24h", 0.0) / max(3600.0, min(DAY_S, age_s))
+
+    def reindex(self, now: float) -> None:
+        """Find out anew who belongs to enforced campaigns; tenants within their budget do not."""
         self.cases.campaign_of[:] = 0
         self.hot = {}
         for c in self.register.campaigns.values():
             if c.enforced_at:
-                self.cases.campaign_of[list(c.accounts)] = c.number
+                members = [a for a in c.accounts if not self.tenants.spares(Kind.ACCOUNT, a, now)]
+                self.cases.campaign_of[members] = c.number
                 self.hot |= dict.fromkeys(c.templates, c.number)
         self._hot = np.array(sorted(self.hot), dtype=np.int64)
 
@@ -112,11 +118,13 @@ class Crowd:
             found = found | (hot & (account > 0))
         return found
 
-    def join(self, account: int, templates: tuple[int, ...]) -> int:
+    def join(self, account: int, templates: tuple[int, ...], now: float) -> int:
         """Return the enforced campaign of an account; a newcomer under its template joins."""
         number = int(self.cases.campaign_of[account])
         if number or account in self.register.released:
             return number
+        if self.tenants.spares(Kind.ACCOUNT, account, now):
+            return 0
         number = next((self.hot[t] for t in templates if t in self.hot), 0)
         if not number:
             return 0

@@ -20,8 +20,9 @@ from excise.decide.guard import parse_network
 from excise.decide.ladder import MILDEST, NOTHING, OBSERVE
 from excise.decide.neighbours import Neighbours
 from excise.decide.prefixes import Prefix
-from excise.decide.words import reason
 from excise.decide.score import Score
+from excise.decide.tenants import Tenants
+from excise.decide.words import reason
 from excise.features.interner import Rows
 from excise.features.values import Bools
 from excise.features.world import Piece, World
@@ -57,7 +58,8 @@ class Judge:
         self.cases = Cases(world, settings.policy)
         self.neighbours = Neighbours(world, self.cases, settings.policy, settings.governor)
         self.cases.alike = self.neighbours.acts_alike
-        self.crowd = Crowd(world, self.cases, self.docket)
+        self.tenants = Tenants(world, settings.tenants)
+        self.crowd = Crowd(world, self.cases, self.docket, self.tenants)
         self.settled = np.zeros(world.tables[Kind.CLIENT].capacity)
         #: when a client that is throttled for what it inherits may be looked at again; inf: not
         self.watched = np.full(len(self.settled), np.inf)
@@ -71,6 +73,8 @@ class Judge:
 
     def hit(self, kind: Kind, row: int, rule: Rule, now: float, seen: Seen) -> bool:
         """Take note that a rule fired for an entity; return whether to judge it now."""
+        if self.tenants.spares(kind, row, now):
+            return False
         raised, finding = self.cases.file(kind, row, rule, now, seen)
         if finding is not None:
             self.docket.emit(finding)
@@ -103,6 +107,8 @@ class Judge:
 
     def _assess_client(self, row: int, now: float) -> None:
         self.settled[row] = now + SETTLED_S
+        if self.tenants.spares(Kind.CLIENT, row, now):
+            return
         score = self.cases.client_score(row, now)
         rung = self.cases.rung(self.docket.ladder, score, now)
         if rung == NOTHING:
@@ -161,7 +167,10 @@ class Judge:
             if behind.share <= policy.collateral_soften and doubt > (
                 DOUBT_FLEET if fleet else policy.collateral_soften
             ):
-                return top - 1, f"; throttled, not dropped: {doubt:.0%} doubt that it serves only them"
+                return (
+                    top - 1,
+                    f"; throttled, not dropped: {doubt:.0%} doubt that it serves only them",
+                )
         others = f"{behind.honest} honest accounts ({behind.share:.0%}) share the address"
         if behind.share > policy.collateral_veto:
             return OBSERVE, f"; spared on the network: {others}"
@@ -183,7 +192,7 @@ class Judge:
             self.wave(self.crowd.queue(campaign), now)
 
     def wave(self, name: str, now: float) -> None:
-        """Meet members of a campaign with their clients, as many as the governor leaves room for."""
+        """Meet members of a campaign and their clients, as the governor leaves room."""
         while self.crowd.has_room:
             account = self.crowd.next_of(name)
             if not account:
@@ -197,7 +206,7 @@ class Judge:
 
     def meet(self, account: int, client: int, templates: tuple[int, ...], now: float) -> None:
         """Judge who sent a record of an enforced campaign: its account, and where it came from."""
-        if not self.crowd.join(account, templates):
+        if not self.crowd.join(account, templates, now):
             return
         self._meet_account(account, now)
         if self.settled[client] <= now:
@@ -213,6 +222,8 @@ class Judge:
     def _assess_account(self, row: int, now: float) -> None:
         """Judge an account, at most once every `SETTLED_S`: its clients all lead here."""
         if row == 0 or now < self.heard.get(row, 0.0) + SETTLED_S:
+            return
+        if self.tenants.spares(Kind.ACCOUNT, row, now):
             return
         self.heard[row] = now
         score = self.cases.account_score(row, now)
@@ -446,6 +457,7 @@ class Judge:
         self.docket.configure(settings)
         self.cases.policy = self.neighbours.policy = settings.policy
         self.neighbours.limits = settings.governor
+        self.tenants.configure(settings.tenants)
 
     def adopt(
         self, decisions: Iterable[Decision], strikes: dict[tuple[str, str], int], now: float

@@ -94,6 +94,7 @@ def dump_world(world: World) -> Arrays:
     clients = len(world.clients.keys)
     for name, column in world.client_columns().items():
         out[f"client.{name}"] = column[:clients]
+    out["signals.seen"] = world.signals.seen
     out |= _dump_names("org", world.conduct.orgs)
     return out | world.links.dump() | world.conduct.dump(len(world.accounts.keys))
 
@@ -130,6 +131,7 @@ def load_world(world: World, arrays: Arrays) -> None:
         column[: len(world.clients.keys)] = arrays[f"client.{name}"]
     world.links.load(arrays)
     world.conduct.load(arrays)
+    world.signals.seen = arrays["signals.seen"].astype(np.float64)
     _load_names(world.conduct.orgs, arrays["org.names"], arrays["org.live"])
     world.directory.reindex()
 
@@ -147,7 +149,7 @@ def load_times(judge: Judge, arrays: Arrays) -> None:
     """Load what `dump_times` returned."""
     for name, column in dump_times(judge).items():
         stored = arrays[name]
-        column[: len(stored)] = stored[: len(column)]  # type: ignore[index]
+        column[: len(stored)] = stored[: len(column)]
 
 
 def _check(world: World, arrays: Arrays) -> None:
@@ -232,7 +234,7 @@ def recall(judge: Judge, note: Notes, rules: dict[str, Rule]) -> None:
             judge.cases.hot_subnet[row] = True
             judge.neighbours.typical[row] = typical
     judge.cases.reindex(judge.docket.ladder, note.extra["now"])
-    judge.crowd.load(note.campaigns, note.released, note.serial)
+    judge.crowd.load(note.campaigns, note.released, note.serial, note.extra["now"])
     judge.crowd.waiting, judge.crowd.waves = dict(note.waiting), dict(note.waves)
     judge.docket.counted = note.counted
 

@@ -42,6 +42,7 @@ class Batch:
     sweep: Column
     prompt: list[tuple[str, ...]]
     org: list[str]
+    tokens: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -80,6 +81,7 @@ def columns(records: Sequence[Record]) -> Batch:
         sweep=((logprobs > 0) & (biased > 0) & (sums[:, 2] <= FEW_TOKENS)).astype(np.float64),
         prompt=prompt,
         org=org,
+        tokens=tokens_out >= 0,
     )
 
 

@@ -13,12 +13,11 @@ from numpy.typing import NDArray
 from excise.features.batch import Batch
 from excise.features.dialogues import Dialogues, Hashes, Read
 from excise.features.interner import LOW_WATER, Interner, Rows
-from excise.features.state import HALF_LIVES, TINY, Column, Matrix, grouped
+from excise.features.state import DAY, HALF_LIVES, TINY, Column, Matrix, grouped
 from excise.features.values import Bools
 from excise.model.settings import Capacity
 
 DAY_S = 86_400.0
-DAY = int(np.flatnonzero(HALF_LIVES == DAY_S)[0])
 #: a request that comes this long after the account's one before stands alone: 90 % of the pauses
 #: of people in a conversation are shorter than 5 min, 99 % shorter than 20
 ALONE_S = 1200.0
@@ -102,6 +101,7 @@ class Conduct:
         account: Rows,
         place: NDArray[np.uint64],
         ts: Column,
+        *,
         weight: Column,
     ) -> Read:
         """Make the records of a piece part of the state."""
@@ -114,23 +114,22 @@ class Conduct:
         repeats, alone, moved = self._steps(account, place, ts)
         sums = batch.sums[at][good]
         logs = (batch.log_output[at][good], batch.log_input[at][good])
-        added = np.stack(
-            (
-                np.ones(len(good)),
-                batch.output[at][good],
-                sums[:, 1],
-                batch.llm[at][good],
-                repeats,
-                alone,
-                moved,
-                read.known[good],
-                read.begins[good],
-                read.taken_over[good],
-                logs[0],
-                logs[0] * logs[0],
-                logs[1],
-            )
-        ) * weight[good]
+        columns = (
+            np.ones(len(good)),
+            batch.output[at][good],
+            sums[:, 1],
+            batch.llm[at][good],
+            repeats,
+            alone,
+            moved,
+            read.known[good],
+            read.begins[good],
+            read.taken_over[good],
+            logs[0],
+            logs[0] * logs[0],
+            logs[1],
+        )
+        added: Matrix = np.stack([c.astype(np.float64) for c in columns]) * weight[good]
         for column, values in enumerate(added):
             np.add.at(self.sums[:, column], account, values)
         for templates in (read.template[good], read.shared[good]):
@@ -197,9 +196,10 @@ class Conduct:
 
     def rescale(self, seconds: float, accounts: int) -> None:
         """Move the landmark forward; so many account rows are in use."""
-        for sums in (self.sums[:accounts], self.ties.sums[: len(self.ties.names.keys)]):
-            sums *= 2.0 ** (-seconds / HALF_LIVES[DAY])
-            sums[sums < TINY] = 0.0
+        ties = len(self.ties.names.keys)
+        for live in (self.sums[:accounts], self.ties.sums[:ties]):
+            np.multiply(live, 2.0 ** (-seconds / HALF_LIVES[DAY]), out=live)
+            live[live < TINY] = 0.0
 
     def shift(self, seconds: float) -> None:
         """Follow a clock that was set back."""
@@ -243,7 +243,8 @@ class Conduct:
         ):
             column[: len(arrays[name])] = arrays[name]
         used = len(arrays["ties.account"])
-        pairs = zip(self.ties.account[:used].tolist(), self.ties.template[:used].tolist(), strict=True)
+        ties = self.ties
+        pairs = zip(ties.account[:used].tolist(), ties.template[:used].tolist(), strict=True)
         keys: list[tuple[int, int] | None] = [pair if pair[0] else None for pair in pairs]
         self.ties.names.load([(0, 0), *keys[1:]])
         self.dialogues.wholes.load(arrays["dialogues.wholes"].astype(np.int64))

@@ -33,7 +33,8 @@ class Read:
 
     `begins`: nothing of this account's is continued (False where no prompt is logged).
     `taken_over`: another account's conversation is continued. `template`: entry 0; `shared`: the
-    deepest beginning that other accounts send too, if it is deeper than entry 0. `whole`: all of it.
+    deepest beginning that other accounts send too, if it is deeper than entry 0.
+    `whole`: the last entry.
     """
 
     known: Bools

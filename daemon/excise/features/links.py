@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from excise.features.interner import LOW_WATER, Interner, Rows
-from excise.features.state import HALF_LIVES, TINY, Column, Matrix
+from excise.features.state import DAY, HALF_LIVES, TINY, Column, Matrix
 
 REQUESTS, OUTPUT = 0, 1
-DAY = int(np.flatnonzero(HALF_LIVES == 86_400.0)[0])
 
 
 class Links:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from excise.model.entity import TABLED, Kind
 
 HALF_LIVES_S = {"1m": 60.0, "1h": 3600.0, "24h": 86_400.0}
+#: of the ledger of output tokens, beside the others
+LEDGER_S = 30 * 86_400.0
 QUANTITIES = {
     "requests": "requests",
     "input_tokens": "tokens",
@@ -66,11 +68,16 @@ def _distinct() -> list[Feature]:
 def _shapes() -> list[Feature]:
     return [
         Feature("total", ALL, "requests", "requests since first seen"),
+        Feature("output_tokens_30d", ALL, "tokens", "tokens, decayed with a half-life of 30d"),
         Feature("age_s", ALL, "s", "seconds since first seen"),
         Feature("idle_s", ALL, "s", "seconds since the request before this one"),
         Feature("plaintext_1h", PRINCIPALS, "requests", "requests with tls: none, half-life 1 h"),
-        Feature("swept_1h", PRINCIPALS, "requests",
-                "requests for log-probabilities of at most 2 tokens under a logit bias"),
+        Feature(
+            "swept_1h",
+            PRINCIPALS,
+            "requests",
+            "requests for log-probabilities of at most 2 tokens under a logit bias",
+        ),
         Feature("llm_requests_24h", PRINCIPALS, "requests", "requests with known output tokens"),
         Feature("mean_input", PRINCIPALS, "tokens", "typical (log mean) input tokens, 24 h"),
         Feature("mean_output", PRINCIPALS, "tokens", "typical (log mean) output tokens, 24 h"),
@@ -105,7 +112,7 @@ def _campaigns() -> list[Feature]:
         Feature("sites", only, "sites", "distinct v4 /24 and v6 /48"),
         Feature("output_per_request", only, "tokens", "mean output tokens of a request, 24 h"),
         Feature("unevenness", only, "ratio", "variance over mean of members' requests"),
-        Feature("unlikeness", only, "ratio", "between over within members, of log output; 1: alike"),
+        Feature("unlikeness", only, "ratio", "variance of log output between / within members"),
     ]
 
 

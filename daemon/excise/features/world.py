@@ -19,9 +19,12 @@ from excise.features.conduct import Conduct
 from excise.features.dialogues import Read
 from excise.features.directory import ACCOUNT, CLIENT, LINK, STACK, USE, Directory
 from excise.features.interner import LOW_WATER, Interner, Rows
+from excise.features.signals import Signals
 from excise.features.sketch import Elements, elements, slots
 from excise.features.state import (
+    DAY,
     HALF_LIVES,
+    LEDGER,
     SHARED,
     WIDTH,
     Added,
@@ -30,6 +33,7 @@ from excise.features.state import (
     Moment,
     Table,
 )
+from excise.features.table import HALF_LIVES_S
 from excise.model.entity import Kind
 from excise.model.settings import Capacity
 
@@ -103,6 +107,7 @@ class World:
         self.near, self.wide = self.directory.near, self.directory.wide
         self.network, self.version = self.directory.network, self.directory.version
         self.conduct = Conduct(capacity)
+        self.signals = Signals()
         #: names of campaigns by number, kept by who links them
         self.campaigns: dict[int, str] = {}
         self.exact = ALWAYS_EXACT
@@ -184,7 +189,10 @@ class World:
         client = rows[Kind.CLIENT]
         near, wide = self.near[client], self.wide[client]
         account = rows[Kind.ACCOUNT]
-        read = self.conduct.absorb(batch, at, account, self.places(client), ts, weights[:, 2])
+        self.signals.note(batch, at)
+        read = self.conduct.absorb(
+            batch, at, account, self.places(client), ts, weight=weights[:, DAY]
+        )
         seen = self._elements(rows, near, wide, ts)
         seen["prompts"] = elements(slots(read.whole), read.known)
         input_ = Added(ts, weights, shared, seen)
@@ -218,7 +226,9 @@ class World:
 
     def places(self, client: Rows) -> NDArray[np.uint64]:
         """Return clients as numbers that outlive their rows: the v4 address, or the v6 /64."""
-        return self.network[client] << np.uint64(1) | (self.version[client] == 6)
+        places: NDArray[np.uint64] = self.network[client] << np.uint64(1)
+        places[self.version[client] == 6] |= np.uint64(1)
+        return places
 
     def sites(self, client: Rows) -> NDArray[np.uint64]:
         """Return the sites of clients as numbers: the v4 /24, or the v6 /48."""
@@ -364,7 +374,7 @@ def weighted(batch: Batch, at: slice, weights: Matrix) -> Matrix:
     """Return the shared columns of records, weighted, with zeros up to the widest table's width."""
     columns = np.zeros((len(weights), WIDTH))
     sums, w1, w2 = batch.sums[at], weights[:, 1], weights[:, 2]
-    halves = weights.shape[1]
+    halves = len(HALF_LIVES_S)
     for h in range(halves):
         np.multiply(sums, weights[:, h, None], out=columns[:, h : halves * sums.shape[1] : halves])
     log_output = batch.log_output[at]
@@ -376,6 +386,7 @@ def weighted(batch: Batch, at: slice, weights: Matrix) -> Matrix:
         log_output * w2,
         log_output * log_output * w2,
         batch.sweep[at] * w1,
+        sums[:, 2] * weights[:, LEDGER],
     )
     columns[:, len(SHARED) - len(extra) : len(SHARED)] = np.stack(extra, axis=1)
     return columns

@@ -73,6 +73,14 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     campaign_families: int = 3
 
 
+class Tenant(msgspec.Struct, frozen=True, kw_only=True):
+    """A declared heavy user: an account or a network, with what it may take in a day."""
+
+    account: str = ""
+    network: str = ""
+    output_tokens_per_day: float
+
+
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All that the engine is told at start."""
 
@@ -83,5 +91,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     capacity: Capacity = Capacity()
     never_block: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
+    tenants: tuple[Tenant, ...] = ()
     late_tolerance_s: float = 300.0
     jump_tolerance_s: float = 3600.0
