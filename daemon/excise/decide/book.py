@@ -21,7 +21,7 @@ class Verdict:
 
     `most` is the highest rung that the honest behind the target allow: an active decision above
     it ends, where a score that merely fades lets it live out its time. `campaign` is the id of
-    the campaign whose evidence it rests on.
+    the campaign whose evidence it rests on. `ttl_s` is how long it lives, None for the rung's time.
     """
 
     rung: int
@@ -30,6 +30,7 @@ class Verdict:
     reason: str
     most: int = 1_000
     campaign: str | None = None
+    ttl_s: float | None = None
 
 
 class Book:

@@ -24,7 +24,7 @@ from excise.model.step import Alarm, Effect
 #: a client counts as active for this long after a request
 ACTIVE_S = 3600.0
 #: how many of them are enforced is counted this often
-COUNTED_S = 10.0
+COUNTED_S = 60.0
 
 
 class Docket:
@@ -94,6 +94,14 @@ class Docket:
         """Return half the time to live of a decision: with less left, it may be renewed."""
         return self.ladder.ttl_s(decision.wanted, decision.strikes) / 2
 
+    def ttl_of(self, plane: Plane, campaign: str | None) -> float | None:
+        """Return how long a decision lives, None for its rung's time.
+
+        A verdict on a member's account lives as long as any may: it is lifted with the campaign.
+        """
+        member = plane is Plane.ACCOUNT and campaign is not None
+        return self.settings.policy.ttl_max_s if member else None
+
     def least(self, decision: Decision) -> float:
         """Return the score that keeps a decision: lower than the one that makes it."""
         return self.settings.policy.keep * self.ladder.threshold(decision.wanted)
@@ -106,6 +114,7 @@ class Docket:
             decision.rules,
             decision.reason,
             campaign=decision.campaign,
+            ttl_s=self.ttl_of(decision.plane, decision.campaign),
         )
         self._set(decision.plane, decision.target, verdict, now)
 
@@ -120,7 +129,7 @@ class Docket:
             else:
                 self.brake.count(now)
                 self.counted = self.counted and (self.counted[0], enforced + inside, active)
-        event = self.book.set(plane, target, verdict, self.effective, now)
+        event = self.book.set(plane, target, verdict, self.effective, now, ttl_s=verdict.ttl_s)
         self.remind(event.decision.until, plane, target)
         self.emit(event)
 

@@ -188,7 +188,13 @@ class Judge:
 
     def review_campaigns(self, now: float) -> None:
         """Look which campaigns are enforced; meet the members of those that are so anew."""
-        for campaign in self.crowd.review(now):
+        before = {c.id for c in self.crowd.register.campaigns.values() if c.enforced_at}
+        fresh = self.crowd.review(now)
+        ended = before - {c.id for c in self.crowd.register.campaigns.values() if c.enforced_at}
+        if ended:
+            active = list(self.docket.book.active.values())
+            self.lift([d for d in active if d.campaign in ended], now, forgive=False)
+        for campaign in fresh:
             self.wave(self.crowd.queue(campaign), now)
 
     def wave(self, name: str, now: float) -> None:
@@ -234,7 +240,8 @@ class Judge:
             why += f"; spared: {others:.0%} of its requests come through programs of good standing"
         if rung:
             campaign = self._campaign_of(score, [int(self.cases.campaign_of[row])])
-            verdict = Verdict(rung, score.total, score.rules, why, most, campaign)
+            ttl_s = self.docket.ttl_of(Plane.ACCOUNT, campaign) if rung >= MILDEST else None
+            verdict = Verdict(rung, score.total, score.rules, why, most, campaign, ttl_s)
             self.docket.apply(Plane.ACCOUNT, self.world.accounts.name(row), verdict, now)
 
     def _assess_use(self, row: int, now: float) -> None:

@@ -8,6 +8,7 @@ when its fixed text comes after a system prompt that half the world uses.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 
@@ -53,6 +54,21 @@ def hash_of(digits: str) -> int:
         return int.from_bytes(blake2b(digits.encode(), digest_size=8).digest()) >> 1 or 1
 
 
+def numbered(chains: list[tuple[str, ...]]) -> list[list[int]]:
+    """Return chains with their entries as `hash_of` has them; at once where all are 16 digits."""
+    flat = [entry for chain in chains for entry in chain]
+    text = "".join(flat)
+    numbers: list[int] | None = None
+    if all(len(entry) == DIGITS for entry in flat):
+        with suppress(ValueError):  # a gateway's own idea of a hash
+            found = np.frombuffer(bytes.fromhex(text), dtype=">u8") & np.uint64(MASK)
+            numbers = np.maximum(found, 1).tolist()
+    if numbers is None:
+        numbers = list(map(hash_of, flat))
+    ends = np.cumsum([len(chain) for chain in chains]).tolist()
+    return [numbers[a:b] for a, b in zip([0, *ends], ends, strict=False)]
+
+
 class Memory:
     """Hash to account row, in two generations of bounded size: the older one is forgotten."""
 
@@ -94,42 +110,49 @@ class Dialogues:
     def read(self, prompts: list[tuple[str, ...]], accounts: Rows) -> Read:
         """Read the prompts of records in order."""
         n = len(prompts)
+        at = np.flatnonzero(np.fromiter(map(bool, prompts), dtype=bool, count=n))
+        chains = numbered([chain for chain in prompts if chain])
+        begins, taken, shared = [], [], []
+        for chain, account in zip(chains, accounts[at].tolist(), strict=True):
+            found = self._continue(chain, account) if account else (False, False)
+            begins.append(found[0])
+            taken.append(found[1])
+            shared.append(self._share(chain, account) if account and len(chain) > 2 else 0)
         flags = np.zeros((3, n), dtype=bool)
         hashes = np.zeros((3, n), dtype=np.int64)
-        for i, (chain, account) in enumerate(zip(prompts, accounts.tolist(), strict=True)):
-            if chain:
-                flags[0, i] = True
-                hashes[0, i] = hash_of(chain[0])
-                hashes[2, i] = whole = hash_of(chain[-1])
-                if account:
-                    flags[1, i], flags[2, i] = self._continue(chain, whole, account)
-                    hashes[1, i] = self._share(chain, account)
+        flags[0, at], flags[1, at], flags[2, at] = True, begins, taken
+        hashes[0, at], hashes[1, at] = [c[0] for c in chains], shared
+        hashes[2, at] = [c[-1] for c in chains]
         return Read(flags[0], flags[1], flags[2], *hashes)
 
-    def _continue(self, chain: tuple[str, ...], whole: int, account: int) -> tuple[bool, bool]:
+    def _continue(self, chain: list[int], account: int) -> tuple[bool, bool]:
         """Return whether a prompt begins a conversation, and whether it takes one over."""
-        owner = self.wholes.get(whole)
-        if owner != account:
-            self.wholes.put(whole, account)
+        wholes, whole = self.wholes, chain[-1]
+        now, before = wholes.now.get, wholes.before.get
+        owner = now(whole)
+        if owner is None:
+            owner = before(whole)
         if owner == account:
             return False, False
+        wholes.put(whole, account)
         for entry in chain[-2:0:-1]:
-            owner = self.wholes.get(hash_of(entry))
+            owner = now(entry)
+            if owner is None:
+                owner = before(entry)
             if owner is not None:
                 return owner != account, owner != account
         return True, False
 
-    def _share(self, chain: tuple[str, ...], account: int) -> int:
+    def _share(self, chain: list[int], account: int) -> int:
         """Return the deepest beginning, short of the whole, that another account sends too."""
-        deepest = 0
-        for entry in chain[1 : min(DEEPEST, len(chain) - 1)]:
-            key = hash_of(entry)
-            owner = self.beginnings.get(key)
+        deepest, beginnings = 0, self.beginnings
+        for key in chain[1 : min(DEEPEST, len(chain) - 1)]:
+            owner = beginnings.get(key)
             if owner is None:
-                self.beginnings.put(key, account)
+                beginnings.put(key, account)
                 break  # nobody can have sent anything deeper
             if owner not in (account, MANY):
-                self.beginnings.put(key, MANY)
+                beginnings.put(key, MANY)
                 owner = MANY
             deepest = key if owner == MANY else deepest
         return deepest
