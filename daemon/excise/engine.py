@@ -170,7 +170,8 @@ class Engine:
         if now >= self._cell:
             if self._cell:
                 self.world.advance(now)
-                self.baselines.refresh(self.world.tables, now, self.world.landmark)
+                suspects = self.judge.suspects()
+                self.baselines.refresh(self.world.tables, now, self.world.landmark, suspects)
                 self.judge.sweep(now)
             self._cell = now // GRID_S * GRID_S + GRID_S
         if now >= self._pass:
@@ -194,7 +195,7 @@ class Engine:
                 self._hits[rule.id] = self._hits.get(rule.id, 0) + 1
                 seen = numbers(rule, measured, self.baselines, g)
                 self.judge.hit(Kind.CAMPAIGN, int(measured.rows[g]), rule, now, seen)
-        self.judge.review_campaigns(now)
+        self.judge.fleets.review(now)
 
     def _work(self, piece: Piece) -> None:
         """Evaluate a piece, judge where rules fired, and commit it, all in record order."""
@@ -276,16 +277,18 @@ class Engine:
 
     def _watch(self, piece: Piece, begin: int, agenda: Agenda) -> None:
         """Put on the agenda who comes by clients that have been throttled for others just now."""
-        if self.judge.throttled:
-            new = np.isin(piece.client[begin:], list(self.judge.throttled))
-            self.judge.throttled.clear()
-            found = np.flatnonzero(new & self.judge.strangers(piece, slice(begin, len(piece))))
+        if self.judge.watch.fresh:
+            new = np.isin(piece.client[begin:], list(self.judge.watch.fresh))
+            self.judge.watch.fresh.clear()
+            found = np.flatnonzero(
+                new & self.judge.watch.strangers(piece, slice(begin, len(piece)))
+            )
             agenda.add(Item(begin + i, STRANGER, 0, begin + i) for i in found.tolist())
 
     def _strangers(self, piece: Piece) -> Iterable[Item]:
         """Yield records that speak for a client throttled for others."""
-        self.judge.throttled.clear()
-        for i in np.flatnonzero(self.judge.strangers(piece)).tolist():
+        self.judge.watch.fresh.clear()
+        for i in np.flatnonzero(self.judge.watch.strangers(piece)).tolist():
             yield Item(i, STRANGER, 0, i)
 
     def _due(self, piece: Piece, views: dict[Kind, View], group: list[Item]) -> list[Item]:
@@ -298,7 +301,7 @@ class Engine:
                 settled = self.judge.crowd.told[piece.account[at]], self.judge.settled[client]
                 fresh = min(settled) <= now
             elif item.kind == STRANGER:
-                fresh = bool(self.judge.strangers(piece, slice(at, at + 1))[0])
+                fresh = bool(self.judge.watch.strangers(piece, slice(at, at + 1))[0])
             elif item.kind == INHERITED:
                 hot = self._hot(piece, slice(at, at + 1))
                 fresh = bool(hot[0]) and self.judge.settled[client] <= now
@@ -321,7 +324,9 @@ class Engine:
         for item in due:
             if item.kind == MEMBER:
                 templates = int(piece.read.shared[at]), int(piece.read.template[at])
-                self.judge.meet(int(piece.account[at]), int(piece.client[at]), templates, now)
+                self.judge.fleets.meet(
+                    int(piece.account[at]), int(piece.client[at]), templates, now
+                )
                 continue
             if item.kind == STRANGER:
                 self.judge.reconsider(int(piece.client[at]), now)
@@ -357,7 +362,7 @@ class Engine:
                     self.world.commit(piece, done, upto)
                     done = upto
             self.judge.run_timer()
-            if piece is not None and agenda is not None and self.judge.throttled:
+            if piece is not None and agenda is not None and self.judge.watch.fresh:
                 self._watch(piece, done, agenda)
                 until = min(until, float(piece.clock[agenda.first(len(piece) - 1)]))
         return done

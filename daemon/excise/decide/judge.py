@@ -12,20 +12,20 @@ from collections.abc import Iterable
 import numpy as np
 
 from excise.decide.book import Verdict
-from excise.decide.cases import Cases, Seen, one
-from excise.decide.collateral import Collateral
-from excise.decide.crowd import WAVE_S, Crowd
+from excise.decide.bounds import Bounds
+from excise.decide.cases import Cases, Seen
+from excise.decide.crowd import Crowd
 from excise.decide.docket import Docket
+from excise.decide.fleets import Fleets
 from excise.decide.guard import parse_network
 from excise.decide.ladder import MILDEST, NOTHING, OBSERVE
 from excise.decide.neighbours import Neighbours
 from excise.decide.prefixes import Prefix
-from excise.decide.score import Score
 from excise.decide.tenants import Tenants
+from excise.decide.watch import Watch
 from excise.decide.words import reason
 from excise.features.interner import Rows
-from excise.features.values import Bools
-from excise.features.world import Piece, World
+from excise.features.world import World
 from excise.model.decision import Decision, Op, Origin, Plane
 from excise.model.entity import Kind
 from excise.model.settings import Settings
@@ -37,11 +37,6 @@ SETTLED_S = 30.0
 RECHECK_S = 600.0
 #: how often it is looked again who lives in a prefix under decision
 REVIEW_S = 300.0
-#: a request's client must be the socket's peer in at least this share of its traffic
-DIRECT_SHARE = 0.5
-#: most doubt about who else lives at an exit of a campaign that lets it be dropped; it may be
-#: this little because the account plane meets the members anyway
-DOUBT_FLEET = 0.02
 #: an account keeps its good name while this share of its requests comes through honest uses
 OWNER_SHARE = 0.01
 
@@ -61,10 +56,10 @@ class Judge:
         self.tenants = Tenants(world, settings.tenants)
         self.crowd = Crowd(world, self.cases, self.docket, self.tenants)
         self.settled = np.zeros(world.tables[Kind.CLIENT].capacity)
-        #: when a client that is throttled for what it inherits may be looked at again; inf: not
-        self.watched = np.full(len(self.settled), np.inf)
-        #: clients that came to be watched since this was last cleared
-        self.throttled: set[int] = set()
+        self.bounds = Bounds(world, self.cases, self.docket)
+        self.watch = Watch(world, self.cases)
+        self.fleets = Fleets(world, self.crowd, self.settled, SETTLED_S)
+        self.fleets.connect(self._assess_account, self._assess_client, self._end)
         self.heard: dict[int, float] = {}
         self.judged: dict[tuple[Kind, int], float] = {}
         self._prefixes: dict[str, Prefix] = {}
@@ -119,13 +114,13 @@ class Judge:
             if self.cases.has_own(row):
                 for use in behind.culprits:
                     self._assess_account(self.world.use_owner(use), now)
-            most, held = self._bound(row, behind, now)
+            most, held = self.bounds.client(row, behind, now)
             if rung > most:
                 rung, why = most, why + held
         if rung >= MILDEST and self._judge_prefix(row, now):
             return
         name = self.world.clients.name(row)
-        campaign = self._campaign_of(score, self.cases.campaigns_of_client(row))
+        campaign = self.fleets.campaign_of(score, self.cases.campaigns_of_client(row))
         verdict = Verdict(rung, score.total, score.rules, why, most, campaign)
         self.docket.apply(Plane.NETWORK, name, verdict, now)
         decision = self.docket.book.get(Plane.NETWORK, name)
@@ -133,95 +128,16 @@ class Judge:
             self._settle(row, decision)
         throttled = decision is not None and MILDEST <= decision.wanted < self.docket.ladder.top
         inherits = throttled and not self.cases.has_own(row)
-        if inherits and not np.isfinite(self.watched[row]):
-            self.throttled.add(row)
-        self.watched[row] = now + SETTLED_S if inherits else np.inf
+        self.watch.note(row, now + SETTLED_S if inherits else np.inf)
 
     def reconsider(self, row: int, now: float) -> None:
-        """Look again at a throttled client by which somebody came whom nothing speaks against."""
-        if self.watched[row] <= now:
+        """Look again at a client by which somebody came whom nothing speaks against."""
+        if self.watch.due[row] <= now:
             self._assess_client(row, now)
-
-    def strangers(self, piece: Piece, at: slice = slice(None)) -> Bools:
-        """Return per record whether such a one comes by a client that is throttled for others."""
-        account, use = piece.account[at], piece.use[at]
-        innocent = (self.cases.campaign_of[account] == 0) & ~self.cases.hot_use[use]
-        found: Bools = (self.watched[piece.client[at]] <= piece.clock[at]) & innocent
-        return found
 
     def _settle(self, row: int, decision: Decision) -> None:
         until = decision.until - self.docket.half_ttl_s(decision)
         self.settled[row] = max(self.settled[row], until)
-
-    def _bound(self, row: int, behind: Collateral, now: float) -> tuple[int, str]:
-        """Return the highest rung for a client on the network plane, and why not higher."""
-        policy, top = self.docket.settings.policy, self.docket.ladder.top
-        requests = self.world.decayed("requests_24h", Kind.CLIENT, one(row), now)[0]
-        direct = self.world.decayed("direct_24h", Kind.CLIENT, one(row), now)[0]
-        if direct < DIRECT_SHARE * requests:
-            return OBSERVE, "; not the socket's peer, so left to the account plane"
-        if not self.cases.has_own(row):
-            # It only inherits; others may live there who were not seen yet.
-            fleet = bool(self.cases.campaigns_of_client(row))
-            doubt = self.cases.doubt(row, now)
-            if behind.share <= policy.collateral_soften and doubt > (
-                DOUBT_FLEET if fleet else policy.collateral_soften
-            ):
-                return (
-                    top - 1,
-                    f"; throttled, not dropped: {doubt:.0%} doubt that it serves only them",
-                )
-        others = f"{behind.honest} honest accounts ({behind.share:.0%}) share the address"
-        if behind.share > policy.collateral_veto:
-            return OBSERVE, f"; spared on the network: {others}"
-        if behind.share > policy.collateral_soften:
-            return top - 1, f"; throttled, not dropped: {others}"
-        return top, ""
-
-    # Campaigns
-
-    def _campaign_of(self, score: Score, numbers: list[int]) -> str | None:
-        """Return the id of the campaign whose evidence is in a score, if there is one."""
-        if not any(e.rule.kind is Kind.CAMPAIGN for e in score.evidence):
-            return None
-        return next((self.world.campaigns[n] for n in numbers if n in self.world.campaigns), None)
-
-    def review_campaigns(self, now: float) -> None:
-        """Look which campaigns are enforced; meet the members of those that are so anew."""
-        before = {c.id for c in self.crowd.register.campaigns.values() if c.enforced_at}
-        fresh = self.crowd.review(now)
-        ended = before - {c.id for c in self.crowd.register.campaigns.values() if c.enforced_at}
-        if ended:
-            active = list(self.docket.book.active.values())
-            self.lift([d for d in active if d.campaign in ended], now, forgive=False)
-        for campaign in fresh:
-            self.wave(self.crowd.queue(campaign), now)
-
-    def wave(self, name: str, now: float) -> None:
-        """Meet members of a campaign and their clients, as the governor leaves room."""
-        while self.crowd.has_room:
-            account = self.crowd.next_of(name)
-            if not account:
-                return
-            self._meet_account(account, now)
-            for use in self.world.uses_of(account):
-                for client in self.cases.clients_of(use):
-                    if self.settled[client] <= now:
-                        self._assess_client(client, now)
-        self.crowd.start(name, now + WAVE_S)
-
-    def meet(self, account: int, client: int, templates: tuple[int, ...], now: float) -> None:
-        """Judge who sent a record of an enforced campaign: its account, and where it came from."""
-        if not self.crowd.join(account, templates, now):
-            return
-        self._meet_account(account, now)
-        if self.settled[client] <= now:
-            self._assess_client(client, now)
-
-    def _meet_account(self, account: int, now: float) -> None:
-        if self.crowd.told[account] <= now:
-            self._assess_account(account, now)
-            self.crowd.settle(account, now, SETTLED_S)
 
     # Accounts and uses
 
@@ -239,7 +155,7 @@ class Judge:
             rung = most = OBSERVE
             why += f"; spared: {others:.0%} of its requests come through programs of good standing"
         if rung:
-            campaign = self._campaign_of(score, [int(self.cases.campaign_of[row])])
+            campaign = self.fleets.campaign_of(score, [int(self.cases.campaign_of[row])])
             ttl_s = self.docket.ttl_of(Plane.ACCOUNT, campaign) if rung >= MILDEST else None
             verdict = Verdict(rung, score.total, score.rules, why, most, campaign, ttl_s)
             self.docket.apply(Plane.ACCOUNT, self.world.accounts.name(row), verdict, now)
@@ -299,7 +215,7 @@ class Judge:
             # Its accounts are met by name; who else comes from there is only slowed.
             most -= 1
             why += "; throttled, not dropped: the account plane meets the members"
-        campaign = self._campaign_of(score, self.cases.campaigns_of_client(row))
+        campaign = self.fleets.campaign_of(score, self.cases.campaigns_of_client(row))
         verdict = Verdict(min(rung, most), score.total, score.rules, why, most, campaign)
         self.docket.apply(Plane.NETWORK, prefix.text, verdict, now)
         return True
@@ -326,7 +242,7 @@ class Judge:
         """Run the timer that is due first: a decision lapses, or may climb."""
         at, target, decision = self.docket.take_timer()
         if self.crowd.is_wave(target):
-            self.wave(target, at)
+            self.fleets.wave(target, at)
             return
         if decision is None:
             self._reviews.pop(target, None)
@@ -388,7 +304,7 @@ class Judge:
         if decision.wanted < MILDEST:
             return False
         if kind is Kind.CLIENT:
-            most, _ = self._bound(row, self.cases.collateral(row), now)
+            most, _ = self.bounds.client(row, self.cases.collateral(row), now)
             return decision.wanted > most
         if kind is Kind.SUBNET:
             return self.neighbours.alike(row, now)[1] > self._most_honest()
@@ -405,6 +321,17 @@ class Judge:
         if row is not None:
             return Kind.CLIENT, row
         return Kind.SUBNET, self.world.subnets.rows.get(decision.target)
+
+    def suspects(self) -> dict[Kind, Rows]:
+        """Return rows by kind that are enforced, and so say nothing about what is usual."""
+        found: dict[Kind, set[int]] = {Kind.CLIENT: set(), Kind.ACCOUNT: set()}
+        found[Kind.ACCOUNT].update(self.crowd.held().tolist())
+        for decision in self.docket.book.active.values():
+            kind, row = self.locate(decision)
+            if decision.enforcing and row is not None and kind in found:
+                found[kind].add(row)
+        found[Kind.USE] = {u for a in found[Kind.ACCOUNT] for u in self.world.uses_of(a)}
+        return {kind: np.array(sorted(rows), dtype=np.int64) for kind, rows in found.items()}
 
     def held(self, kind: Kind) -> Rows:
         """Return rows under evidence or a decision, which should be forgotten last."""
@@ -455,7 +382,7 @@ class Judge:
                 self.heard.pop(row, None)
         if kind is Kind.CLIENT:
             self.settled[rows] = 0.0
-            self.watched[rows] = np.inf
+            self.watch.due[rows] = np.inf
         elif kind is Kind.ACCOUNT:
             self.crowd.forget_accounts(rows)
 
@@ -500,4 +427,4 @@ class Judge:
         self.judged.clear()
         self._reviews = {target: at - seconds for target, at in self._reviews.items()}
         self.settled[self.settled > 0] -= seconds
-        self.watched -= seconds
+        self.watch.due -= seconds

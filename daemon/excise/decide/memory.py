@@ -142,7 +142,7 @@ TIMES = ("settled", "watched", "told")
 
 def dump_times(judge: Judge) -> Arrays:
     """Return until when clients and accounts need not be looked at."""
-    return {"settled": judge.settled, "watched": judge.watched, "told": judge.crowd.told}
+    return {"settled": judge.settled, "watched": judge.watch.due, "told": judge.crowd.told}
 
 
 def load_times(judge: Judge, arrays: Arrays) -> None:

@@ -1,0 +1,48 @@
+"""How far a client may be enforced on the network plane, for the sake of who else is there."""
+
+from __future__ import annotations
+
+from excise.decide.cases import Cases, one
+from excise.decide.collateral import Collateral
+from excise.decide.docket import Docket
+from excise.decide.ladder import OBSERVE
+from excise.features.world import World
+from excise.model.entity import Kind
+
+#: a request's client must be the socket's peer in at least this share of its traffic
+DIRECT_SHARE = 0.5
+#: most doubt about who else lives at an exit of a campaign that lets it be dropped; it may be
+#: this little because the account plane meets the members anyway
+DOUBT_FLEET = 0.02
+
+
+class Bounds:
+    """Knows what the collateral of a client allows."""
+
+    def __init__(self, world: World, cases: Cases, docket: Docket) -> None:
+        self._world, self._cases, self._docket = world, cases, docket
+
+    def client(self, row: int, behind: Collateral, now: float) -> tuple[int, str]:
+        """Return the highest rung for a client on the network plane, and why not higher."""
+        policy, top = self._docket.settings.policy, self._docket.ladder.top
+        requests = self._world.decayed("requests_24h", Kind.CLIENT, one(row), now)[0]
+        direct = self._world.decayed("direct_24h", Kind.CLIENT, one(row), now)[0]
+        if direct < DIRECT_SHARE * requests:
+            return OBSERVE, "; not the socket's peer, so left to the account plane"
+        if not self._cases.has_own(row):
+            # It only inherits; others may live there who were not seen yet.
+            fleet = bool(self._cases.campaigns_of_client(row))
+            doubt = self._cases.doubt(row, now)
+            if behind.share <= policy.collateral_soften and doubt > (
+                DOUBT_FLEET if fleet else policy.collateral_soften
+            ):
+                return (
+                    top - 1,
+                    f"; throttled, not dropped: {doubt:.0%} doubt that it serves only them",
+                )
+        others = f"{behind.honest} honest accounts ({behind.share:.0%}) share the address"
+        if behind.share > policy.collateral_veto:
+            return OBSERVE, f"; spared on the network: {others}"
+        if behind.share > policy.collateral_soften:
+            return top - 1, f"; throttled, not dropped: {others}"
+        return top, ""
