@@ -177,11 +177,10 @@ class Crowd:
         self.waves.pop(name, None)
         return 0
 
-    @property
-    def has_room(self) -> bool:
+    def has_room(self, now: float) -> bool:
         """Whether a wave may make another decision: it leaves half of the governor's minute."""
         brake = self.docket.brake
-        return brake.recent * 2 < brake.limits.max_new_per_min
+        return brake.recent(now) * 2 < brake.limits.max_new_per_min
 
     def start(self, name: str, at: float) -> None:
         """Have a wave go on at a time."""

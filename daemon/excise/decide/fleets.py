@@ -52,15 +52,18 @@ class Fleets:
         return {c.id for c in self._crowd.register.campaigns.values() if c.enforced_at}
 
     def wave(self, name: str, now: float) -> None:
-        """Meet members of a campaign and their clients, as the governor leaves room."""
-        while self._crowd.has_room:
+        """Meet members of a campaign and their clients, as the governor leaves room.
+
+        A client for which there is none is met when it comes again.
+        """
+        while self._crowd.has_room(now):
             account = self._crowd.next_of(name)
             if not account:
                 return
             self._meet_account(account, now)
             for use in self._world.uses_of(account):
                 for client in self._crowd.cases.clients_of(use):
-                    if self._settled[client] <= now:
+                    if self._settled[client] <= now and self._crowd.has_room(now):
                         self._client(client, now)
         self._crowd.start(name, now + WAVE_S)
 
