@@ -12,8 +12,8 @@ from excise.model.entity import Kind
 #: a request's client must be the socket's peer in at least this share of its traffic
 DIRECT_SHARE = 0.5
 #: most doubt about who else lives at an exit of a campaign that lets it be dropped; it may be
-#: this little because the account plane meets the members anyway
-DOUBT_FLEET = 0.02
+#: this little as the account plane meets the members anyway, and a throttle shows who else comes
+DOUBT_FLEET = 0.002
 
 
 class Bounds:
@@ -29,17 +29,13 @@ class Bounds:
         direct = self._world.decayed("direct_24h", Kind.CLIENT, one(row), now)[0]
         if direct < DIRECT_SHARE * requests:
             return OBSERVE, "; not the socket's peer, so left to the account plane"
-        if not self._cases.has_own(row):
-            # It only inherits; others may live there who were not seen yet.
-            fleet = bool(self._cases.campaigns_of_client(row))
+        fleet = bool(self._cases.campaigns_of_client(row))
+        if fleet or not self._cases.has_own(row):
+            # Others may live there who were not seen yet.
             doubt = self._cases.doubt(row, now)
-            if behind.share <= policy.collateral_soften and doubt > (
-                DOUBT_FLEET if fleet else policy.collateral_soften
-            ):
-                return (
-                    top - 1,
-                    f"; throttled, not dropped: {doubt:.0%} doubt that it serves only them",
-                )
+            most = DOUBT_FLEET if fleet else policy.collateral_soften
+            if behind.share <= policy.collateral_soften and doubt > most:
+                return top - 1, f"; throttled, not dropped: {doubt:.1%} doubt about who lives there"
         others = f"{behind.honest} honest accounts ({behind.share:.0%}) share the address"
         if behind.share > policy.collateral_veto:
             return OBSERVE, f"; spared on the network: {others}"

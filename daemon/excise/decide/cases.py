@@ -26,6 +26,8 @@ from excise.rules.schema import Rule
 
 #: evidence that still has this share of its points is not raised by much when it fires again
 FRESH = 0.8
+#: an address from which so many requests come, with answers so much shorter, is the owner's
+HOME_REQUESTS, UNLIKE_OCTAVES = 10.0, 1.5
 Seen = tuple[tuple[str, float, float], ...]
 
 
@@ -206,7 +208,25 @@ class Cases:
         requests = self.world.decayed("requests_24h", Kind.USE, np.array(uses, int), now)
         ours = np.isin(np.array(uses, int), np.array(honest, int))
         total = float(requests.sum())
-        return float(requests[ours].sum()) / total if total else 0.0
+        at_home = sum(self.at_home(use, now) for use in bad)
+        return (float(requests[ours].sum()) + at_home) / total if total else 0.0
+
+    def at_home(self, use: int, now: float) -> float:
+        """Return how many requests of a guilty use come from where much shorter answers are had.
+
+        A thief whose program is the owner's to the letter is one use with him; but the owner
+        works from an address of his own, and asks for other things.
+        """
+        at = one(use)
+        answers = float(self.world.decayed("llm_requests_24h", Kind.USE, at, now)[0])
+        if answers < 1.0:
+            return 0.0
+        typical = float(self.world.decayed("log_output", Kind.USE, at, now)[0]) / answers
+        links = self.world.links
+        sums = links.sums[links.of_use(use)] * self.world.fade(now)
+        mean = np.log2(1.0 + sums[:, OUTPUT] / np.maximum(sums[:, REQUESTS], 1e-9))
+        unlike = (sums[:, REQUESTS] >= HOME_REQUESTS) & (mean < typical - UNLIKE_OCTAVES)
+        return float(sums[unlike, REQUESTS].sum())
 
     def clients_of(self, use: int) -> list[int]:
         """Return the clients of a use."""

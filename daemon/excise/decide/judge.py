@@ -210,11 +210,9 @@ class Judge:
         self._texts[prefix] = prefix.text
         if prefix.text not in self._reviews:
             self._review_at(prefix.text, now)
-        most = self.docket.ladder.top
-        if any(e.rule.kind is Kind.CAMPAIGN for e in score.evidence):
-            # Its accounts are met by name; who else comes from there is only slowed.
-            most -= 1
-            why += "; throttled, not dropped: the account plane meets the members"
+        most = self._highest(prefix)
+        if self.neighbours.only_inherits(prefix):
+            why += "; throttled, not dropped: none of its clients has evidence of its own"
         campaign = self.fleets.campaign_of(score, self.cases.campaigns_of_client(row))
         verdict = Verdict(min(rung, most), score.total, score.rules, why, most, campaign)
         self.docket.apply(Plane.NETWORK, prefix.text, verdict, now)
@@ -225,16 +223,16 @@ class Judge:
         for prefix in self.neighbours.around(row):
             text = self._texts.get(prefix)
             decision = None if text is None else self.docket.book.get(Plane.NETWORK, text)
-            if decision is None or decision.wanted < self._highest(decision):
+            if decision is None or decision.wanted < self._highest(prefix):
                 continue
             if decision.until - now > self.docket.half_ttl_s(decision):
                 self._settle(row, decision)
                 return True
         return False
 
-    def _highest(self, decision: Decision) -> int:
-        """Return the highest rung of a decision on a prefix: a campaign's is throttled."""
-        return self.docket.ladder.top - (decision.campaign is not None)
+    def _highest(self, prefix: Prefix) -> int:
+        """Return the highest rung for a prefix: one that only inherits is throttled."""
+        return self.docket.ladder.top - self.neighbours.only_inherits(prefix)
 
     # Time
 
@@ -277,7 +275,7 @@ class Judge:
         if prefix is not None:
             score = self.neighbours.score(prefix, now)
             rung = self.cases.rung(self.docket.ladder, score, now)
-            most = self._highest(decision)
+            most = self._highest(prefix)
             verdict = Verdict(
                 min(rung, most), score.total, score.rules, decision.reason, most, decision.campaign
             )

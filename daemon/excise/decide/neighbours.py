@@ -77,12 +77,19 @@ class Neighbours:
             self._scores[prefix] = now, kept
         return kept
 
-    def _mean_score(self, prefix: Prefix, now: float) -> Score:
+    def only_inherits(self, prefix: Prefix) -> bool:
+        """Whether none of a prefix's guilty clients has evidence of its own."""
+        return not any(map(self.cases.has_own, self._members(prefix)))
+
+    def _members(self, prefix: Prefix) -> list[int]:
         names = (
             Prefix(prefix.version, bits, 32 if prefix.version == 4 else 64).text
             for bits in self.guilty.members.get(prefix, ())
         )
-        rows = [r for r in map(self.world.clients.rows.get, names) if r is not None]
+        return [r for r in map(self.world.clients.rows.get, names) if r is not None]
+
+    def _mean_score(self, prefix: Prefix, now: float) -> Score:
+        rows = self._members(prefix)
         last = self.world.tables[Kind.CLIENT].last
         rows.sort(key=lambda r: (-last[r], r))
         scores = [self.cases.client_score(row, now) for row in rows[:MEMBERS_READ]]
