@@ -25,7 +25,11 @@ def made(seed: int = 1) -> World:
     """Return a world of honest accounts, a twentieth of them a fleet, with a million edges."""
     rng = np.random.default_rng(seed)
     capacity = Capacity(
-        clients=2 * CLIENTS, accounts=2 * ACCOUNTS, uses=2 * ACCOUNTS, links=2 * LINKS, ties=2 * TIES
+        clients=2 * CLIENTS,
+        accounts=2 * ACCOUNTS,
+        uses=2 * ACCOUNTS,
+        links=2 * LINKS,
+        ties=2 * TIES,
     )
     world = World(capacity, lambda _: np.empty(0, dtype=np.int64), lambda *_: None)
     world.start(NOW)
@@ -83,8 +87,10 @@ def main() -> None:
         groups = find(world, NOW)
         measure(world, groups, register.match(groups, NOW + i), NOW)
         spent = time.process_time() - before
-        print(f"pass {i + 1}: {edges:,} edges, {groups.n} groups, {len(groups.account):,} members, "
-              f"{spent:.2f} s of CPU")
+        print(
+            f"pass {i + 1}: {edges:,} edges, {groups.n} groups, {len(groups.account):,} members, "
+            f"{spent:.2f} s of CPU"
+        )
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     print(f"peak memory {peak:,.0f} MiB")
 

@@ -26,7 +26,7 @@ def describe(view: CampaignsView) -> str:
     """Return campaigns as a table for a person."""
     if not view.campaigns:
         return "no campaigns"
-    heads = ("id", "state", "score", "accounts", "output 24h", "output 30d", "last seen", "rules")
+    heads = ("id", "state", "score", "accounts", "output/24h", "output/30d", "last seen", "rules")
     rows = [
         (
             c.id,
@@ -40,4 +40,4 @@ def describe(view: CampaignsView) -> str:
         )
         for c in view.campaigns
     ]
-    return table(heads, rows, right="score accounts output")
+    return table(heads, rows, right="score accounts output/24h output/30d")

@@ -34,7 +34,7 @@ def engine(book):
     return lambda **changes: Engine(msgspec.structs.replace(SETTINGS, **changes), book)
 
 
-def fleet(begin_s=0.0, count=200, accounts=12, name="f", exits=37, every_s=150.0):
+def fleet(begin_s=0.0, count=200, accounts=12, name="f", *, exits=37, every_s=150.0):
     return [
         Record(
             ts=START + begin_s + i * every_s,

@@ -1,4 +1,4 @@
-"""An account's requests are told apart by when and where they come, and remembered within bounds."""
+"""An account's requests are told apart by when and where they come; memory of them is bounded."""
 
 import numpy as np
 import pytest
