@@ -39,6 +39,8 @@ HOME_FROM, HOME = 4.0, 0.2
 OLD_S, OLD_SHARE = 14 * DAY_S, 0.4
 #: under a fleet's own template at most this share of the accounts is known to be used by people
 HONEST_SHARE = 0.1
+#: and of the accounts that came back at all, at least this share did so as a pool's do
+CAME_BACK, MOSTLY = 0.5, 0.6
 #: an address behind which more than this many times the drawn accounts live joins nobody
 OTHERS = 2.0
 #: fewest accounts in one window of behaviour, and how much denser it is than the rest of its kind
@@ -196,11 +198,16 @@ def _by_template(
     heads = np.bincount(of, minlength=n)
     old = np.bincount(of, accounts.old[at], n) / heads
     honest = np.bincount(of, accounts.honest[at], n) / heads
+    came = sums[:, AT["repeats"]] >= CAME_BACK
+    away = np.maximum(sums[:, AT["moved"]], sums[:, AT["alone"]])
+    alike = np.bincount(of, came & (away >= POOLED * sums[:, AT["repeats"]]), n)
+    back = np.bincount(of, came, n)
+    shared = (honest > HONEST_SHARE) | (alike < MOSTLY * back)
     good = (people >= LEAST) & (begins >= BEGINS) & (repeats >= LEAST_REPEATS)
     good &= ((moves >= POOLED) | (alone >= POOLED)) & (old < OLD_SHARE)
-    good &= honest <= HONEST_SHARE
+    good &= ~shared
     kept = good[of] & ~accounts.honest[at]
-    return (at[kept], hashes[of[kept]]), hashes[(people >= LEAST) & (honest > HONEST_SHARE)]
+    return (at[kept], hashes[of[kept]]), hashes[(people >= LEAST) & (back >= LEAST) & shared]
 
 
 def _by_exit(world: World, accounts: Accounts, place: Rows, now: float) -> tuple[Rows, Rows]:
