@@ -41,8 +41,9 @@ OLD_S, OLD_SHARE = 14 * DAY_S, 0.4
 HONEST_SHARE = 0.1
 #: and of the accounts that came back at all, at least this share did so as a pool's do
 ONCE, MOSTLY = 0.5, 0.6
-#: it is the fleet's own where nearly all that came back twice did so as a pool's do
-TWICE, NEARLY_ALL = 1.5, 0.8
+#: it is the fleet's own where nearly all that came back twice did so as a pool's do; or most of
+#: them, where hardly a prompt under it continues anything
+TWICE, NEARLY_ALL, NO_TALK = 1.5, 0.8, 0.98
 #: an address behind which more than this many times the drawn accounts live joins nobody
 OTHERS = 2.0
 #: fewest accounts in one window of behaviour, and how much denser it is than the rest of its kind
@@ -212,7 +213,8 @@ def _by_template(
     like, back = (np.bincount(of, (repeats_of >= ONCE) & w, n) for w in (away, True))
     like2, back2 = (np.bincount(of, (repeats_of >= TWICE) & w, n) for w in (away, True))
     shared = (honest > HONEST_SHARE) | (like < MOSTLY * back)
-    own = (back2 >= LEAST) & (like2 >= NEARLY_ALL * back2)
+    own = (like2 >= NEARLY_ALL * back2) | ((begins >= NO_TALK) & (like2 >= MOSTLY * back2))
+    own &= back2 >= LEAST
     good = (people >= LEAST) & (begins >= BEGINS) & (repeats >= LEAST_REPEATS)
     good &= ((moves >= POOLED) | (alone >= POOLED)) & (old < OLD_SHARE)
     good &= ~shared
