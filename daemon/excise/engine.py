@@ -14,12 +14,24 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from excise.campaigns.groups import find
+from excise.campaigns.measure import measure
 from excise.decide.agenda import Agenda, Item
 from excise.decide.explain import explain
 from excise.decide.judge import Judge
-from excise.decide.memory import dump_world, load_world, notes, pack, recall, unpack
+from excise.decide.memory import (
+    dump_times,
+    dump_world,
+    load_times,
+    load_world,
+    notes,
+    pack,
+    recall,
+    unpack,
+)
 from excise.decide.operate import Operator
 from excise.decide.show import scored
+from excise.decide.tell import campaign, campaigns
 from excise.features.batch import Batch, columns
 from excise.features.clock import EventClock
 from excise.features.interner import Rows
@@ -28,12 +40,14 @@ from excise.features.state import Column
 from excise.features.values import Bools, View
 from excise.features.world import ALWAYS_EXACT, Piece, Span, World
 from excise.model.decision import Decision, Posture
-from excise.model.entity import Kind
+from excise.model.entity import TABLED, Kind
 from excise.model.record import Record
 from excise.model.settings import Settings
 from excise.model.step import Alarm, Effect, Input, Observed, Tick
 from excise.model.view import (
     AllowView,
+    CampaignDetail,
+    CampaignSummary,
     EngineStatus,
     Explanation,
     RuleView,
@@ -49,7 +63,11 @@ PIECE = 8_192
 REFIRE_S = 300.0
 #: grid of event time on which quantiles, landmark and generations move
 GRID_S = REFRESH_S
+#: grid of event time on which campaigns are looked for
+LINK_S = 600.0
 ORDER = (Kind.USE, Kind.ACCOUNT, Kind.CLIENT, Kind.SUBNET, Kind.STACK, Kind.TEMPLATE)
+#: what an agenda's item is about, past the kinds that rules judge at a record
+INHERITED, MEMBER, STRANGER = range(len(ORDER), len(ORDER) + 3)
 
 
 class Engine:
@@ -64,7 +82,7 @@ class Engine:
         self._operator = Operator(self.judge)
         self._clock = EventClock(settings.late_tolerance_s, settings.jump_tolerance_s)
         self._records = 0
-        self._grid = 0.0
+        self._grid = self._cell = self._pass = 0.0
         self._hits: dict[str, int] = {}
         self._compiled: Compiled
         self._fired: dict[Kind, np.ndarray] = {}
@@ -146,15 +164,39 @@ class Engine:
                 at += len(piece)
 
     def _advance(self, now: float) -> None:
-        """Cross into a new cell of the grid."""
+        """Cross into a new cell of one of the grids, or both."""
         if self._grid == 0.0:
             self.world.start(now)
-        else:
-            self.world.advance(now)
-            self.baselines.refresh(self.world.tables, now, self.world.landmark)
-            self.judge.sweep(now)
-            self.judge.docket.review_peers(now)
-        self._grid = now // GRID_S * GRID_S + GRID_S
+        if now >= self._cell:
+            if self._cell:
+                self.world.advance(now)
+                suspects = self.judge.suspects()
+                self.baselines.refresh(self.world.tables, now, self.world.landmark, suspects)
+                self.judge.sweep(now)
+                self.judge.docket.review_peers(now)
+            self._cell = now // GRID_S * GRID_S + GRID_S
+        if now >= self._pass:
+            if self._pass:
+                self._link(now)
+            self._pass = now // LINK_S * LINK_S + LINK_S
+        self._grid = min(self._cell, self._pass)
+
+    def _link(self, now: float) -> None:
+        """Find campaigns, file what their rules see, and judge them."""
+        rules = self._compiled.by_kind.get(Kind.CAMPAIGN, ())
+        if not rules:
+            return
+        groups = find(self.world, now)
+        register = self.judge.crowd.register
+        measured = measure(self.world, groups, register.match(groups, now), now)
+        for g, number in enumerate(measured.rows.tolist()):
+            register.campaigns[number].numbers = measured.at(g)
+        for rule in rules:
+            for g in np.flatnonzero(fires(rule, measured, self.baselines)).tolist():
+                self._hits[rule.id] = self._hits.get(rule.id, 0) + 1
+                seen = numbers(rule, measured, self.baselines, g)
+                self.judge.hit(Kind.CAMPAIGN, int(measured.rows[g]), rule, now, seen)
+        self.judge.fleets.review(now)
 
     def _work(self, piece: Piece) -> None:
         """Evaluate a piece, judge where rules fired, and commit it, all in record order."""
@@ -170,10 +212,17 @@ class Engine:
         agenda = Agenda()
         agenda.add(self._fired_in(piece, views))
         agenda.add(self._inheriting(piece, 0, self._hot(piece)))
-        done = 0
-        while group := agenda.next():
-            at = group[0].record
-            done = self._run_timers(float(piece.clock[at]), piece, done)
+        agenda.add(self._of_campaigns(piece))
+        agenda.add(self._strangers(piece))
+        done, last = 0, len(piece) - 1
+        while True:
+            at = agenda.first(last)
+            done = self._run_timers(float(piece.clock[at]), piece, done, agenda)
+            if agenda.first(last) < at:
+                continue  # a timer has put something on the agenda before that
+            group = agenda.next()
+            if not group:
+                break
             due = self._due(piece, views, group)
             if not due:
                 continue
@@ -181,7 +230,7 @@ class Engine:
                 self.world.commit(piece, done, at + 1)
                 done = at + 1
             self._judge(piece, views, due, agenda)
-        done = self._run_timers(float(piece.clock[-1]), piece, done)
+            self._watch(piece, at + 1, agenda)
         self.world.commit(piece, done, len(piece))
 
     def _fired_in(self, piece: Piece, views: dict[Kind, View]) -> Iterable[Item]:
@@ -214,7 +263,34 @@ class Engine:
         """Yield hot records from `begin` on whose client is not settled."""
         found = hot & (self.judge.settled[piece.client] <= piece.clock)
         for i in np.flatnonzero(found[begin:]).tolist():
-            yield Item(begin + i, len(ORDER), 0, begin + i)
+            yield Item(begin + i, INHERITED, 0, begin + i)
+
+    def _of_campaigns(self, piece: Piece) -> Iterable[Item]:
+        """Yield records of enforced campaigns whose account or client is not settled."""
+        judge = self.judge
+        found = judge.crowd.members_in(piece)
+        if found.any():
+            heard = (judge.crowd.told[piece.account] > piece.clock) & (
+                judge.settled[piece.client] > piece.clock
+            )
+            for i in np.flatnonzero(found & ~heard).tolist():
+                yield Item(i, MEMBER, 0, i)
+
+    def _watch(self, piece: Piece, begin: int, agenda: Agenda) -> None:
+        """Put on the agenda who comes by clients that have been throttled for others just now."""
+        if self.judge.watch.fresh:
+            new = np.isin(piece.client[begin:], list(self.judge.watch.fresh))
+            self.judge.watch.fresh.clear()
+            found = np.flatnonzero(
+                new & self.judge.watch.strangers(piece, slice(begin, len(piece)))
+            )
+            agenda.add(Item(begin + i, STRANGER, 0, begin + i) for i in found.tolist())
+
+    def _strangers(self, piece: Piece) -> Iterable[Item]:
+        """Yield records that speak for a client throttled for others."""
+        self.judge.watch.fresh.clear()
+        for i in np.flatnonzero(self.judge.watch.strangers(piece)).tolist():
+            yield Item(i, STRANGER, 0, i)
 
     def _due(self, piece: Piece, views: dict[Kind, View], group: list[Item]) -> list[Item]:
         """Return the items of a record that were not dealt with a moment before."""
@@ -222,7 +298,12 @@ class Engine:
         now, client = float(piece.clock[at]), piece.client[at]
         due = []
         for item in group:
-            if item.kind == len(ORDER):
+            if item.kind == MEMBER:
+                settled = self.judge.crowd.told[piece.account[at]], self.judge.settled[client]
+                fresh = min(settled) <= now
+            elif item.kind == STRANGER:
+                fresh = bool(self.judge.watch.strangers(piece, slice(at, at + 1))[0])
+            elif item.kind == INHERITED:
                 hot = self._hot(piece, slice(at, at + 1))
                 fresh = bool(hot[0]) and self.judge.settled[client] <= now
             else:
@@ -242,7 +323,16 @@ class Engine:
         now = float(piece.clock[at])
         touched: dict[tuple[Kind, int], None] = {}
         for item in due:
-            if item.kind == len(ORDER):
+            if item.kind == MEMBER:
+                templates = int(piece.read.shared[at]), int(piece.read.template[at])
+                self.judge.fleets.meet(
+                    int(piece.account[at]), int(piece.client[at]), templates, now
+                )
+                continue
+            if item.kind == STRANGER:
+                self.judge.reconsider(int(piece.client[at]), now)
+                continue
+            if item.kind == INHERITED:
                 touched[Kind.CLIENT, int(piece.client[at])] = None
                 continue
             kind = ORDER[item.kind]
@@ -262,7 +352,9 @@ class Engine:
         self._fired[kind][row, column] = now
         self._hits[rule.id] = self._hits.get(rule.id, 0) + 1
 
-    def _run_timers(self, until: float, piece: Piece | None, done: int) -> int:
+    def _run_timers(
+        self, until: float, piece: Piece | None, done: int, agenda: Agenda | None = None
+    ) -> int:
         """Run timers due by `until`, each with the state committed up to its moment."""
         while self.judge.docket.next_timer() <= until:
             if piece is not None:
@@ -271,6 +363,9 @@ class Engine:
                     self.world.commit(piece, done, upto)
                     done = upto
             self.judge.run_timer()
+            if piece is not None and agenda is not None and self.judge.watch.fresh:
+                self._watch(piece, done, agenda)
+                until = min(until, float(piece.clock[agenda.first(len(piece) - 1)]))
         return done
 
     def _jumped(self) -> None:
@@ -282,7 +377,9 @@ class Engine:
         self.judge.step_back(seconds)
         for fired in self._fired.values():
             fired[fired > 0] -= seconds
-        self._grid -= seconds
+        self._grid, self._cell, self._pass = (
+            t - seconds for t in (self._grid, self._cell, self._pass)
+        )
 
     def _held(self, kind: Kind) -> Rows:
         return self.judge.held(kind)
@@ -303,6 +400,7 @@ class Engine:
         self._fired = {
             kind: np.zeros((self.world.tables[kind].capacity, len(rules)))
             for kind, rules in self._compiled.by_kind.items()
+            if kind in self.world.tables
         }
         self.judge.cases.keep_rules({rule.id: rule for rule in rulebook.rules})
 
@@ -342,8 +440,14 @@ class Engine:
             entities_with_evidence=sum(map(len, judge.cases.dossiers.values())),
             active_decisions=len(judge.docket.book.active),
             enforcing_decisions=sum(d.enforcing for d in judge.docket.book.active.values()),
+            campaigns=len(judge.crowd.register.campaigns),
+            enforced_campaigns=sum(
+                c.enforced_at > 0 for c in judge.crowd.register.campaigns.values()
+            ),
+            members=len(judge.crowd.held()),
+            signals=self.world.signals.views(),
             tables=(
-                *(TableView(kind.value, *self.world.size(kind)) for kind in Kind),
+                *(TableView(kind.value, *self.world.size(kind)) for kind in TABLED),
                 TableView("link", *links),
             ),
         )
@@ -355,6 +459,20 @@ class Engine:
     def explain(self, name: str) -> Explanation:
         """Explain an address, CIDR, account, stack or template. Raises NotFoundError."""
         return explain(self.judge, name, self.clock)
+
+    def campaign_with(self, account: str) -> str | None:
+        """Return the id of the campaign that an account belongs to, enforced or not."""
+        row = self.world.accounts.rows.get(account)
+        campaigns = self.judge.crowd.register.campaigns.values()
+        return next((c.id for c in campaigns if row in c.accounts), None)
+
+    def campaigns(self) -> list[CampaignSummary]:
+        """Return all campaigns, the enforced ones first."""
+        return campaigns(self.judge, self.clock)
+
+    def campaign(self, name: str) -> CampaignDetail:
+        """Explain a campaign by its id. Raises NotFoundError."""
+        return campaign(self.judge, name, self.clock)
 
     def allowed(self) -> list[AllowView]:
         """Return every network that no decision may cover, and why."""
@@ -375,17 +493,20 @@ class Engine:
             for r in self.rulebook.rules
         ]
 
+    def _tabled_rules(self) -> list[tuple[Kind, tuple[Rule, ...]]]:
+        return [(k, r) for k, r in self._compiled.by_kind.items() if k in self._fired]
+
     # Persistence
 
     def snapshot(self) -> bytes:
         """Return all learned state (not decisions) as bytes, for `restore`."""
-        arrays = dump_world(self.world)
-        arrays["settled"] = self.judge.settled
-        for kind, rules in self._compiled.by_kind.items():
+        arrays = dump_world(self.world) | dump_times(self.judge)
+        for kind, rules in self._tabled_rules():
             for column, rule in enumerate(rules):
                 arrays[f"fired.{rule.id}"] = self._fired[kind][:, column]
         clock = self._clock
         extra = {"now": clock.now, "late": clock.late, "jumps": clock.jumps, "grid": self._grid}
+        extra |= {"cell": self._cell, "pass": self._pass}
         quantiles = [
             (w.kind.value, w.feature, w.quantile, v) for w, v in self.baselines.values.items()
         ]
@@ -398,9 +519,8 @@ class Engine:
         arrays, note = unpack(blob)
         load_world(self.world, arrays)
         recall(self.judge, note, {rule.id: rule for rule in self.rulebook.rules})
-        settled = arrays["settled"]
-        self.judge.settled[: len(settled)] = settled[: len(self.judge.settled)]
-        for kind, rules in self._compiled.by_kind.items():
+        load_times(self.judge, arrays)
+        for kind, rules in self._tabled_rules():
             for column, rule in enumerate(rules):
                 fired = arrays.get(f"fired.{rule.id}")
                 if fired is not None:
@@ -409,6 +529,7 @@ class Engine:
         self._clock.now = note.extra["now"]
         self._clock.late, self._clock.jumps = int(note.extra["late"]), int(note.extra["jumps"])
         self._grid, self._records = note.extra["grid"], int(note.extra["records"])
+        self._cell, self._pass = note.extra["cell"], note.extra["pass"]
         self._hits = dict(note.hits)
         for kind_name, feature, quantile, value in note.baselines:
             self.baselines.values[Wish(Kind(kind_name), feature, quantile)] = value

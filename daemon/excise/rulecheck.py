@@ -49,7 +49,13 @@ class EngineUnderTest(Protocol):
         """Return an entity's features. Raises NotFoundError."""
         ...
 
+    def campaign_with(self, account: str) -> str | None:
+        """Return the id of the campaign that an account belongs to, enforced or not."""
+        ...
 
+
+#: how a rule's test names a campaign, whose id is made up: by an account in it
+CAMPAIGN_OF = "campaign of "
 EngineFactory = Callable[[Settings, Rulebook], EngineUnderTest]
 
 
@@ -166,8 +172,16 @@ def run_test(rule: Rule, test: RuleTest, factory: EngineFactory = Engine) -> str
     fired = [e for e in effects if isinstance(e, Finding) and e.rule == rule.id]
     if test.fires is None:
         return _unwanted(fired)
-    failure = _wanted(test.fires, test.by_s, fired)
-    return f"{failure}; {_values(rule, test.fires, engine)}" if failure else ""
+    name = _named(rule, test.fires, engine)
+    failure = _wanted(name, test.by_s, fired)
+    return f"{failure}; {_values(rule, name, engine)}" if failure else ""
+
+
+def _named(rule: Rule, name: str, engine: EngineUnderTest) -> str:
+    """Return whom a test means; a campaign, whose id is made up, is that `of` a member."""
+    if rule.kind is not Kind.CAMPAIGN:
+        return name
+    return engine.campaign_with(name.removeprefix(CAMPAIGN_OF)) or name
 
 
 def _values(rule: Rule, name: str, engine: EngineUnderTest) -> str:

@@ -45,6 +45,11 @@ def _core(s: EngineStatus) -> list[Metric]:
             s.entities_with_evidence),
         by_label("excise_posture", "1 for the posture asked for.", "posture", asked),
         by_label("excise_effective_posture", "1 for the posture in force.", "posture", in_force),
+        by_label("excise_campaigns", "Campaigns, by whether they are enforced.", "state",
+                 {"enforced": s.enforced_campaigns, "watched": s.campaigns - s.enforced_campaigns}),
+        one("excise_campaign_members", "Accounts of enforced campaigns.", s.members),
+        by_label("excise_field_share", "Share of recent requests that have a field.", "field",
+                 {v.field: v.share for v in s.signals if v.share is not None}),
         one("excise_governor_tripped", "1 while the governor holds back.", bool(s.tripped)),
     ]  # fmt: skip
 

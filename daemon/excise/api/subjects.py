@@ -11,6 +11,7 @@ from excise.api.wire import (
     CampaignView,
     ExplainedView,
     SourcesView,
+    campaign_view,
     explained,
 )
 from excise.errors import NotFoundError
@@ -44,11 +45,11 @@ async def get_account(control: Control, ask: IdAsk) -> ExplainedView:
     return explained(explanation, control.engine.decisions())
 
 
-async def list_campaigns(_: Control, __: Ask) -> CampaignsView:
-    """No campaigns: this version links none."""
-    return CampaignsView(())
+async def list_campaigns(control: Control, _: Ask) -> CampaignsView:
+    """Campaigns, the enforced ones first."""
+    return CampaignsView(tuple(control.engine.campaigns()))
 
 
-async def get_campaign(_: Control, ask: IdAsk) -> CampaignView:
-    """No campaign has any id: this version links none."""
-    raise NotFoundError(f"no campaign {ask.id!r}; this version links no campaigns")
+async def get_campaign(control: Control, ask: IdAsk) -> CampaignView:
+    """One campaign explained, with its members."""
+    return campaign_view(control.engine.campaign(ask.id), control.engine.decisions())

@@ -11,12 +11,17 @@ from excise.model.decision import Decision, DecisionEvent, Op
 from excise.model.step import Alarm, Effect, Finding
 from excise.model.view import (
     AllowView,
+    CampaignDetail,
+    CampaignSummary,
     DroppedView,
     EnforcerView,
     EngineStatus,
     EvidenceView,
+    ExitView,
     Explanation,
     InputView,
+    LedgerView,
+    MemberView,
     RuleView,
     ScoredView,
 )
@@ -112,17 +117,30 @@ class AccountsView(msgspec.Struct, frozen=True):
     accounts: tuple[ScoredView, ...]
 
 
-class CampaignView(msgspec.Struct, frozen=True):
-    """A campaign with its members. This version links none."""
+class CampaignView(ExplainedView, frozen=True, kw_only=True):
+    """A campaign explained as other kinds are, with its members, exits and ledger.
+
+    `accounts` and `exits` are the heaviest, 100 at most; `counts` has the numbers of all.
+    `honest_share` is that of the output by its exits. `saved_output_tokens` is what it would have
+    taken since it is enforced, at its pace before.
+    """
 
     id: str
-    members: tuple[str, ...]
+    enforced_ts: float | None
+    first_seen: float
+    last_seen: float
+    ledger: LedgerView
+    templates: tuple[str, ...]
+    accounts: tuple[MemberView, ...]
+    exits: tuple[ExitView, ...]
+    counts: dict[str, int]
+    saved_output_tokens: float
 
 
 class CampaignsView(msgspec.Struct, frozen=True):
-    """Campaigns. This version links none: always empty."""
+    """Campaigns, the enforced ones first, then by score."""
 
-    campaigns: tuple[CampaignView, ...]
+    campaigns: tuple[CampaignSummary, ...]
 
 
 class AllowedView(msgspec.Struct, frozen=True):
@@ -208,6 +226,24 @@ def explained(
         features=explanation.features,
         evidence=tuple(_evidence(item) for item in explanation.evidence),
         decisions=tuple(to_view(d, dropped) for d in active if d.id in explanation.decisions),
+    )
+
+
+def campaign_view(detail: CampaignDetail, active: list[Decision]) -> CampaignView:
+    """Return a campaign with the decisions on its members written out."""
+    brief, fields = detail.summary, msgspec.structs.asdict(explained(detail.explanation, active))
+    return CampaignView(
+        **fields,
+        id=brief.id,
+        enforced_ts=brief.enforced_ts,
+        first_seen=brief.first_seen,
+        last_seen=brief.last_seen,
+        ledger=brief.ledger,
+        templates=detail.templates,
+        accounts=detail.accounts,
+        exits=detail.exits,
+        counts=detail.counts,
+        saved_output_tokens=detail.saved_output_tokens,
     )
 
 

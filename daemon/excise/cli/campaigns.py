@@ -1,4 +1,4 @@
-"""`excise campaigns`: campaigns with their members; this version links none."""
+"""`excise campaigns`: groups of accounts that are driven as one."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import typer
 from excise.api.wire import CampaignsView
 from excise.cli.client import decode
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
-from excise.cli.text import json_text, table
+from excise.cli.text import json_text, moment, number, table
 
 
 def register(app: typer.Typer) -> None:
@@ -17,7 +17,7 @@ def register(app: typer.Typer) -> None:
     def campaigns(
         as_json: AsJson = False, config: ConfigFile = None, socket: SocketFile = None
     ) -> None:
-        """List the campaigns (this version links none)."""
+        """List campaigns: groups of accounts that are driven as one."""
         raw = connect(socket, config).get("/v1/campaigns")
         print(json_text(raw) if as_json else describe(decode(raw, CampaignsView)))
 
@@ -25,5 +25,19 @@ def register(app: typer.Typer) -> None:
 def describe(view: CampaignsView) -> str:
     """Return campaigns as a table for a person."""
     if not view.campaigns:
-        return "no campaigns; this version links none"
-    return table(("id", "members"), [(c.id, " ".join(c.members)) for c in view.campaigns])
+        return "no campaigns"
+    heads = ("id", "state", "score", "accounts", "output/24h", "output/30d", "last seen", "rules")
+    rows = [
+        (
+            c.id,
+            "watched" if c.enforced_ts is None else f"enforced since {moment(c.enforced_ts)}",
+            number(c.score),
+            number(c.members),
+            number(c.ledger.output_tokens_24h),
+            number(c.ledger.output_tokens_30d),
+            moment(c.last_seen),
+            " ".join(c.rules),
+        )
+        for c in view.campaigns
+    ]
+    return table(heads, rows, right="score accounts output/24h output/30d")

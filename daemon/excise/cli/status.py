@@ -38,6 +38,8 @@ def describe(view: StatusView) -> str:
         f"enforcer   {_enforcer(view.enforcer)}",
         *(f"taken      {line}" for line in _taken(view.enforcer)),
         *(f"others     {line}" for line in _others(view.enforcer.audit)),
+        f"campaigns  {_campaigns(view.engine)}",
+        *(f"blind      {line}" for line in _blind(view.engine)),
         f"rules      {view.rules_loaded:,} loaded",
         *(f"input      {_input(one)}" for one in view.inputs),
     ]
@@ -74,6 +76,21 @@ def _engine(engine: EngineStatus) -> str:
 
 def _decisions(engine: EngineStatus) -> str:
     return f"{engine.active_decisions:,} active, {engine.enforcing_decisions:,} enforcing"
+
+
+def _campaigns(engine: EngineStatus) -> str:
+    watched = engine.campaigns - engine.enforced_campaigns
+    members = count(engine.members, "account")
+    return f"{engine.enforced_campaigns:,} enforced with {members}, {watched:,} watched"
+
+
+def _blind(engine: EngineStatus) -> list[str]:
+    """Say what cannot be seen for want of a field."""
+    return [
+        f"{paint(s.field, 'yellow')} is hardly ever logged: no {s.needed_for}"
+        for s in engine.signals
+        if s.blind
+    ]
 
 
 def _enforcer(view: EnforcerView) -> str:

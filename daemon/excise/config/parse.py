@@ -27,6 +27,7 @@ from excise.errors import ConfigError, InvalidError
 from excise.model.decision import Posture, Tier
 from excise.model.document import Document, Fields, Node, each, in_order
 from excise.model.portguard import NO_GUARD, PortGuard
+from excise.model.record import short_name
 from excise.model.scalars import (
     between,
     boolean,
@@ -40,7 +41,7 @@ from excise.model.scalars import (
     per_minute,
     text,
 )
-from excise.model.settings import Capacity, Governor, Policy, Room
+from excise.model.settings import Capacity, Governor, Policy, Room, Tenant
 
 KEYS = (
     "posture",
@@ -49,6 +50,7 @@ KEYS = (
     "proxy_header",
     "confirm_peers",
     "never_block",
+    "tenants",
     "rules",
     "ports",
     "enforcer",
@@ -81,6 +83,7 @@ HOST_PORTS = {
 }
 #: what names an interface (dev_valid_name in the kernel)
 _INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
+TENANT_KEYS = ("account", "network", "output_tokens_per_day")
 _LISTEN = 'like "127.0.0.1:7788"'
 _TIER_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 
@@ -88,6 +91,7 @@ _TIER_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 LIMITS: dict[str, tuple[float, float]] = {
     "drop_families": (1, 7),
     "jitter": (0, 0.5),
+    "campaign_families": (2, 7),
     "keep": (0, 1),
     "collateral_soften": (0, 1),
     "collateral_veto": (0, 1),
@@ -121,6 +125,7 @@ def _config(fields: Fields, path: Path | None) -> Config:
         proxy_header=fields.get("proxy_header", one_of(HEADERS), blank.proxy_header),
         confirm_peers=fields.get("confirm_peers", boolean, blank.confirm_peers),
         never_block=fields.get("never_block", each(network), ()),
+        tenants=fields.get("tenants", each(_tenant), ()),
         rules=fields.get("rules", each(absolute_path), blank.rules),
         ports=ports,
         enforcer=backend,
@@ -190,6 +195,17 @@ def _tier(backend: Backend, name: str, node: Node) -> Tier:
         egress_bytes_s=fields.get("egress", bytes_s, None),
         ingress_bytes_s=fields.get("ingress", bytes_s, None),
         new_connections_per_min=fields.get("new_connections", per_min, None),
+    )
+
+
+def _tenant(node: Node) -> Tenant:
+    fields = Fields(node, TENANT_KEYS)
+    if ("account" in fields) == ("network" in fields):
+        raise node.error("takes exactly one of account and network", "like {account: acct-7, ...}")
+    return Tenant(
+        account=short_name(fields.get("account", text, "")),
+        network=fields.get("network", network, ""),
+        output_tokens_per_day=fields.need("output_tokens_per_day", between(1, 1e15, number), 1.0),
     )
 
 

@@ -13,7 +13,7 @@ from excise.decode.registry import Format
 from excise.decode.trust import FORWARDED_FOR, UNIX, parse_networks
 from excise.model.decision import Posture, Tier
 from excise.model.portguard import NO_GUARD, PortGuard
-from excise.model.settings import DEFAULT_TIERS, Capacity, Governor, Policy, Room, Settings
+from excise.model.settings import DEFAULT_TIERS, Capacity, Governor, Policy, Room, Settings, Tenant
 
 DEFAULT_PATH = Path("/etc/excise/excise.yaml")
 LOCAL_RULES = Path("/etc/excise/rules.d")
@@ -183,6 +183,7 @@ class Config:
     proxy_header: str = FORWARDED_FOR
     confirm_peers: bool = False
     never_block: tuple[str, ...] = ()
+    tenants: tuple[Tenant, ...] = ()
     rules: tuple[Path, ...] = (LOCAL_RULES, SHIPPED_RULES)
     ports: tuple[int, ...] = (443,)
     enforcer: Backend = Backend.NFTABLES
@@ -211,6 +212,7 @@ class Config:
             never_block=self.never_block,
             trusted_proxies=self.proxy_networks(),
             confirm_peers=self.confirm_peers,
+            tenants=self.tenants,
         )
 
     def proxy_networks(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ LIVE_KEYS = frozenset(
         "rules",
         "ports",
         "never_block",
+        "tenants",
         "tiers",
         "policy",
         "governor",

@@ -31,6 +31,10 @@ class Agenda:
         for item in items:
             heapq.heappush(self.items, item)
 
+    def first(self, otherwise: int) -> int:
+        """Return the first record that has any item, or `otherwise`."""
+        return self.items[0].record if self.items else otherwise
+
     def next(self) -> list[Item]:
         """Take all items of the first record that has any; empty when there are none left."""
         group: list[Item] = []

@@ -20,7 +20,8 @@ class Verdict:
     """What should be done about a target, and why.
 
     `most` is the highest rung that the honest behind the target allow: an active decision above
-    it ends, where a score that merely fades lets it live out its time.
+    it ends, where a score that merely fades lets it live out its time. `campaign` is the id of
+    the campaign whose evidence it rests on. `ttl_s` is how long it lives, None for the rung's time.
     """
 
     rung: int
@@ -28,6 +29,8 @@ class Verdict:
     rules: tuple[str, ...]
     reason: str
     most: int = 1_000
+    campaign: str | None = None
+    ttl_s: float | None = None
 
 
 class Book:
@@ -77,6 +80,7 @@ class Book:
             score=verdict.score,
             rules=verdict.rules,
             reason=verdict.reason,
+            campaign=verdict.campaign,
             origin=origin,
             wanted=verdict.rung,
             strikes=strikes,

@@ -17,7 +17,7 @@ from excise.decide.guard import parse_network, within
 from excise.decide.ladder import MILDEST, OBSERVE, Ladder
 from excise.decide.score import Dossier, Evidence, Score, weigh
 from excise.features.interner import Rows
-from excise.features.links import OUTPUT
+from excise.features.links import OUTPUT, REQUESTS
 from excise.features.world import World
 from excise.model.entity import Entity, Kind
 from excise.model.settings import Policy
@@ -26,6 +26,8 @@ from excise.rules.schema import Rule
 
 #: evidence that still has this share of its points is not raised by much when it fires again
 FRESH = 0.8
+#: an address from which so many requests come, with answers so much shorter, is the owner's
+HOME_REQUESTS, UNLIKE_OCTAVES = 10.0, 1.5
 Seen = tuple[tuple[str, float, float], ...]
 
 
@@ -37,6 +39,8 @@ class Cases:
         self.dossiers: dict[Kind, dict[int, Dossier]] = {kind: {} for kind in Kind}
         self.hot_use = np.zeros(world.tables[Kind.USE].capacity, dtype=bool)
         self.hot_subnet = np.zeros(world.tables[Kind.SUBNET].capacity, dtype=bool)
+        #: the enforced campaign of each account row, 0 for none (see `crowd`)
+        self.campaign_of: Rows = np.zeros(world.tables[Kind.ACCOUNT].capacity, dtype=np.int64)
         self.alike: Callable[[int, float], bool] = lambda _client, _now: False
         self._filed = np.zeros(world.tables[Kind.CLIENT].capacity, dtype=bool)
 
@@ -89,6 +93,7 @@ class Cases:
             rows = links.of_client(row)
             uses = [u for u in dict.fromkeys(links.use[rows].tolist()) if u in of_uses]
             parts += [(of_uses[use], links.share(row, {use})) for use in uses]
+        parts += self.campaigns_behind(row)
         near, wide = int(self.world.near[row]), int(self.world.wide[row])
         if (self.hot_subnet[near] or self.hot_subnet[wide]) and self.alike(row, now):
             dossiers = self.dossiers[Kind.SUBNET]
@@ -98,6 +103,8 @@ class Cases:
     def account_score(self, row: int, now: float) -> Score:
         """Score an account: own evidence, its uses', and that of clients it drives."""
         parts = [(d, 1.0)] if (d := self.dossiers[Kind.ACCOUNT].get(row)) else []
+        if (number := int(self.campaign_of[row])) in self.dossiers[Kind.CAMPAIGN]:
+            parts.append((self.dossiers[Kind.CAMPAIGN][number], 1.0))
         uses = self.world.uses_of(row)
         output = self.world.decayed("output_tokens_24h", Kind.USE, np.array(uses, int), now)
         total = float(output.sum())
@@ -107,6 +114,28 @@ class Cases:
                 parts.append((self.dossiers[Kind.USE][use], share))
             parts += self.driven(use, total, now)
         return weigh(parts, now, self.policy.family_cap)
+
+    def campaigns_of_client(self, client: int) -> list[int]:
+        """Return the enforced campaigns behind a client."""
+        found = {self.campaign_of_use(use) for use in self.world.links.uses(client)}
+        return sorted(found - {0})
+
+    def campaigns_behind(self, client: int) -> list[tuple[Dossier, float]]:
+        """Return dossiers of enforced campaigns behind a client, with their shares of it."""
+        found: dict[int, set[int]] = {}
+        for use in self.world.links.uses(client):
+            if number := self.campaign_of_use(use):
+                found.setdefault(number, set()).add(use)
+        dossiers, share = self.dossiers[Kind.CAMPAIGN], self.world.links.share
+        return [(dossiers[n], share(client, u)) for n, u in found.items() if n in dossiers]
+
+    def campaign_of_use(self, use: int) -> int:
+        """Return the enforced campaign of the account of a use, 0 for none."""
+        return int(self.campaign_of[self.world.use_owner(use)])
+
+    def guilty_use(self, use: int) -> bool:
+        """Whether something speaks against a use: its own evidence, or its account's campaign."""
+        return use in self.dossiers[Kind.USE] or bool(self.campaign_of_use(use))
 
     def driven(self, use: int, account_total: float, now: float) -> list[tuple[Dossier, float]]:
         """Return dossiers of clients of which a use is a culprit, with their share of it."""
@@ -136,16 +165,31 @@ class Cases:
         """Return the share of a client's traffic that goes through uses with evidence."""
         if self.has_own(client):
             return 1.0
-        return self.world.links.share(client, self.dossiers[Kind.USE])
+        uses = self.world.links.uses(client)
+        return self.world.links.share(client, {use for use in uses if self.guilty_use(use)})
 
     def collateral(self, client: int) -> Collateral:
         """Return who stands behind a client. Shares need no time: all links fade alike."""
         links = self.world.links.of_client(client)
         uses = self.world.links.use[links].tolist()
         output = self.world.links.sums[links, OUTPUT].tolist()
-        known = self.dossiers[Kind.USE]
-        parties = [Party(u, o, u in known) for u, o in zip(uses, output, strict=True)]
+        parties = [
+            Party(u, o, self.guilty_use(u), self.campaign_of_use(u))
+            for u, o in zip(uses, output, strict=True)
+        ]
         return behind(parties, accused=self.has_own(client))
+
+    def doubt(self, client: int, now: float) -> float:
+        """Return the chance that the next request of a client is not of the guilty behind it.
+
+        For a client that only inherits evidence: by the rule of succession (Laplace) it is
+        1 / (n + 2) after n requests of theirs and none of others.
+        """
+        links = self.world.links
+        rows = links.of_client(client)
+        guilty = [self.guilty_use(use) for use in links.use[rows].tolist()]
+        requests = float(links.sums[rows[guilty], REQUESTS].sum()) * self.world.fade(now)
+        return 1.0 / (requests + 2.0)
 
     def honest_uses(self, account: int, now: float) -> float:
         """Return the share of an account's requests through uses that nothing speaks against.
@@ -154,15 +198,37 @@ class Cases:
         the thief's clients are met on the network. A use from the guilty ones' own addresses is
         no owner's: changing the user agent buys nothing.
         """
+        if self.campaign_of[account]:
+            return 0.0
         uses = self.world.uses_of(account)
         of = {use: set(self.clients_of(use)) for use in uses}
-        bad = {u for u in uses if u in self.dossiers[Kind.USE] or self.driven(u, 1.0, now)}
+        bad = {u for u in uses if self.hot_use[u] or self.driven(u, 1.0, now)}
+        if not bad:  # beside a use that is hot, one kind of evidence alone makes no other guilty
+            bad = {u for u in uses if u in self.dossiers[Kind.USE]}
         tainted = set().union(*(of[u] for u in bad))
         honest = [u for u in uses if u not in bad and len(of[u] & tainted) * 2 <= len(of[u])]
         requests = self.world.decayed("requests_24h", Kind.USE, np.array(uses, int), now)
         ours = np.isin(np.array(uses, int), np.array(honest, int))
         total = float(requests.sum())
-        return float(requests[ours].sum()) / total if total else 0.0
+        at_home = sum(self.at_home(use, now) for use in bad)
+        return (float(requests[ours].sum()) + at_home) / total if total else 0.0
+
+    def at_home(self, use: int, now: float) -> float:
+        """Return how many requests of a guilty use come from where much shorter answers are had.
+
+        A thief whose program is the owner's to the letter is one use with him; but the owner
+        works from an address of his own, and asks for other things.
+        """
+        at = one(use)
+        answers = float(self.world.decayed("llm_requests_24h", Kind.USE, at, now)[0])
+        if answers < 1.0:
+            return 0.0
+        typical = float(self.world.decayed("log_output", Kind.USE, at, now)[0]) / answers
+        links = self.world.links
+        sums = links.sums[links.of_use(use)] * self.world.fade(now)
+        mean = np.log2(1.0 + sums[:, OUTPUT] / np.maximum(sums[:, REQUESTS], 1e-9))
+        unlike = (sums[:, REQUESTS] >= HOME_REQUESTS) & (mean < typical - UNLIKE_OCTAVES)
+        return float(sums[unlike, REQUESTS].sum())
 
     def clients_of(self, use: int) -> list[int]:
         """Return the clients of a use."""

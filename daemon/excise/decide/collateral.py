@@ -20,11 +20,15 @@ LEAST_HONEST = 3
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """One account (or use) behind a client: its output tokens there, and whether it is guilty."""
+    """One account (or use) behind a client: its output tokens there, and whether it is guilty.
+
+    Parties of one `campaign` are one actor, however many accounts it has made.
+    """
 
     name: int
     output: float
     guilty: bool
+    campaign: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +54,17 @@ def behind(parties: Sequence[Party], *, accused: bool) -> Collateral:
     total = sum(p.output for p in parties)
     culprits: list[int] = []
     explained, honest_tokens, honest = 0.0, 0.0, 0
+    fleet = any(p.campaign for p in parties)
     for p in parties:
         if p.guilty or (accused and explained < EXPLAINED * total):
             culprits.append(p.name)
             explained += p.output
-        else:
+        elif p.output > 0 or not fleet:  # a fleet's own probe of an address is no honest party
             honest += 1
             honest_tokens += p.output
     if not parties or (accused and honest < LEAST_HONEST):
         return Collateral(tuple(culprits), honest, 0.0, 0.0)
+    actors = honest + len({p.campaign or -p.name - 1 for p in parties if p.name in culprits})
     return Collateral(
-        tuple(culprits), honest, honest_tokens / total if total else 0.0, honest / len(parties)
+        tuple(culprits), honest, honest_tokens / total if total else 0.0, honest / actors
     )

@@ -24,6 +24,8 @@ from excise.model.step import Alarm, Effect
 
 #: a client counts as active for this long after a request
 ACTIVE_S = 3600.0
+#: how many of them are enforced is counted this often
+COUNTED_S = 60.0
 
 
 class Docket:
@@ -41,6 +43,8 @@ class Docket:
         self._timers: list[tuple[float, int, Plane, str]] = []
         self._serial = 0
         self._wide: dict[str, int] = {}
+        #: when enforced clients were counted, how many of them, of how many active ones
+        self.counted: tuple[float, int, int] | None = None
         self._out: list[Effect] = []
 
     @property
@@ -99,13 +103,28 @@ class Docket:
         """Return half the time to live of a decision: with less left, it may be renewed."""
         return self.ladder.ttl_s(decision.wanted, decision.strikes) / 2
 
+    def ttl_of(self, plane: Plane, campaign: str | None) -> float | None:
+        """Return how long a decision lives, None for its rung's time.
+
+        A verdict on a member's account lives as long as any may: it is lifted with the campaign.
+        """
+        member = plane is Plane.ACCOUNT and campaign is not None
+        return self.settings.policy.ttl_max_s if member else None
+
     def least(self, decision: Decision) -> float:
         """Return the score that keeps a decision: lower than the one that makes it."""
         return self.settings.policy.keep * self.ladder.threshold(decision.wanted)
 
     def keep(self, decision: Decision, now: float) -> None:
         """Renew a decision as it is."""
-        verdict = Verdict(decision.wanted, decision.score, decision.rules, decision.reason)
+        verdict = Verdict(
+            decision.wanted,
+            decision.score,
+            decision.rules,
+            decision.reason,
+            campaign=decision.campaign,
+            ttl_s=self.ttl_of(decision.plane, decision.campaign),
+        )
         self._set(decision.plane, decision.target, verdict, now)
 
     def _set(self, plane: Plane, target: str, verdict: Verdict, now: float) -> None:
@@ -120,7 +139,9 @@ class Docket:
                 self._trip(why, now)
             else:
                 self.brake.count(now)
-        event = self.book.set(plane, target, verdict, self.effective_on(plane), now)
+                self.counted = self.counted and (self.counted[0], enforced + inside, active)
+        posture = self.effective_on(plane)
+        event = self.book.set(plane, target, verdict, posture, now, ttl_s=verdict.ttl_s)
         self.remind(event.decision.until, plane, target)
         self.emit(event)
 
@@ -191,7 +212,15 @@ class Docket:
         self._repose(now)
 
     def _active_clients(self, now: float) -> tuple[int, int]:
-        """Return how many clients active within the hour are enforced, and how many there are."""
+        """Return how many clients active within the hour are enforced, and how many there are.
+
+        Counted every `COUNTED_S`, and added to in between: what lapses meanwhile counts on.
+        """
+        if self.counted is None or not 0 <= now - self.counted[0] < COUNTED_S:
+            self.counted = now, *self._count_active(now)
+        return self.counted[1:]
+
+    def _count_active(self, now: float) -> tuple[int, int]:
         last = self.world.tables[Kind.CLIENT].last
         since = now - ACTIVE_S
         enforced = 0

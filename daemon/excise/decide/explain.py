@@ -93,7 +93,7 @@ def explain(judge: Judge, text: str, now: float) -> Explanation:
         name=subject.name,
         score=round(score.total, 2),
         features=features,
-        evidence=_evidence((*score.evidence, *of_networks), now),
+        evidence=evidence_views((*score.evidence, *of_networks), now),
         inherited=round(max(0.0, score.total - own.total), 2),
         honest_share=round(collateral.share, 4) if collateral else 0.0,
         decisions=tuple(d.id for d in decisions),
@@ -102,7 +102,9 @@ def explain(judge: Judge, text: str, now: float) -> Explanation:
             *_score_sentences(judge, score, own_name=not around),
             *(f"{evidence_sentence(e)}." for e in score.evidence),
             *(line for name, of in around for line in _network_sentences(name, of)),
+            *_membership(judge, subject),
             *_behind(collateral),
+            *_taken(judge, subject, now),
             *_safe(judge, subject, now),
             *(_decision_sentence(d, now) for d in decisions),
         ),
@@ -156,7 +158,8 @@ def _features(judge: Judge, kind: Kind, row: int, now: float) -> dict[str, float
     return {name: round(float(view[name][0]), 3) for name in names}
 
 
-def _evidence(evidence: tuple[Evidence, ...], now: float) -> tuple[EvidenceView, ...]:
+def evidence_views(evidence: tuple[Evidence, ...], now: float) -> tuple[EvidenceView, ...]:
+    """Return evidence as it is shown, with its points at `now`."""
     return tuple(
         EvidenceView(
             rule=e.rule.id,
@@ -194,6 +197,38 @@ def _score_sentences(judge: Judge, score: Score, *, own_name: bool) -> list[str]
     text = (
         f"Score {score.total:.0f} of {policy.drop:.0f} that a drop takes "
         f"(throttle from {policy.throttle:.0f}): {parts or 'nothing firm'}{hint}."
+    )
+    return [text]
+
+
+def _membership(judge: Judge, subject: Subject) -> list[str]:
+    """Say to which campaigns an account belongs, or which are behind a client."""
+    register = judge.crowd.register.campaigns
+    if subject.kind is Kind.ACCOUNT:
+        found = [c for c in register.values() if subject.row in c.accounts]
+        return [
+            f"It is a member of campaign {c.id} ({'enforced' if c.enforced_at else 'watched'}, "
+            f"{number(len(c.accounts))} accounts), strength {c.accounts[subject.row or 0]:g}."
+            for c in found
+        ]
+    if subject.kind is Kind.CLIENT and subject.row is not None:
+        numbers = judge.cases.campaigns_of_client(subject.row)
+        return [f"Members of campaign {register[n].id} use it." for n in numbers]
+    return []
+
+
+def _taken(judge: Judge, subject: Subject, now: float) -> list[str]:
+    """Say what it has taken: the ledger."""
+    if subject.row is None:
+        return []
+    at = np.array([subject.row])
+    hour, day, month = (
+        float(judge.world.decayed(f"output_tokens_{span}", subject.kind, at, now)[0])
+        for span in ("1h", "24h", "30d")
+    )
+    text = (
+        f"It has taken about {number(hour)} output tokens within the hour, {number(day)} within "
+        f"the day, {number(month)} within the month."
     )
     return [text]
 

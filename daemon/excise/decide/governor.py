@@ -22,9 +22,7 @@ class Brake:
 
         `enforced` clients are under an enforcing decision already, of `active` within the hour.
         """
-        while self._recent and self._recent[0] <= now - WINDOW_S:
-            self._recent.popleft()
-        if len(self._recent) >= self.limits.max_new_per_min:
+        if self.recent(now) >= self.limits.max_new_per_min:
             self.tripped = f"more than {self.limits.max_new_per_min} new decisions in a minute"
         elif enforced >= max(self.limits.free, self.limits.max_share * active):
             self.tripped = (
@@ -32,6 +30,12 @@ class Brake:
                 f"the most is {self.limits.max_share:.0%}"
             )
         return self.tripped
+
+    def recent(self, now: float) -> int:
+        """Return how many enforcing decisions were made within the last minute."""
+        while self._recent and self._recent[0] <= now - WINDOW_S:
+            self._recent.popleft()
+        return len(self._recent)
 
     def count(self, now: float) -> None:
         """Note a new enforcing decision."""

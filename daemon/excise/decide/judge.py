@@ -12,13 +12,17 @@ from collections.abc import Iterable
 import numpy as np
 
 from excise.decide.book import Verdict
-from excise.decide.cases import Cases, Seen, one
-from excise.decide.collateral import Collateral
+from excise.decide.bounds import Bounds
+from excise.decide.cases import Cases, Seen
+from excise.decide.crowd import Crowd
 from excise.decide.docket import Docket
+from excise.decide.fleets import Fleets
 from excise.decide.guard import parse_network
 from excise.decide.ladder import MILDEST, NOTHING, OBSERVE
 from excise.decide.neighbours import Neighbours
 from excise.decide.prefixes import Prefix
+from excise.decide.tenants import Tenants
+from excise.decide.watch import Watch
 from excise.decide.words import reason
 from excise.features.interner import Rows
 from excise.features.world import World
@@ -33,8 +37,6 @@ SETTLED_S = 30.0
 RECHECK_S = 600.0
 #: how often it is looked again who lives in a prefix under decision
 REVIEW_S = 300.0
-#: a request's client must be the socket's peer in at least this share of its traffic
-DIRECT_SHARE = 0.5
 #: an account keeps its good name while this share of its requests comes through honest uses
 OWNER_SHARE = 0.01
 
@@ -51,7 +53,13 @@ class Judge:
         self.cases = Cases(world, settings.policy)
         self.neighbours = Neighbours(world, self.cases, settings.policy, settings.governor)
         self.cases.alike = self.neighbours.acts_alike
+        self.tenants = Tenants(world, settings.tenants)
+        self.crowd = Crowd(world, self.cases, self.docket, self.tenants)
         self.settled = np.zeros(world.tables[Kind.CLIENT].capacity)
+        self.bounds = Bounds(world, self.cases, self.docket)
+        self.watch = Watch(world, self.cases)
+        self.fleets = Fleets(world, self.crowd, self.settled, SETTLED_S)
+        self.fleets.connect(self._assess_account, self._assess_client, self._end)
         self.heard: dict[int, float] = {}
         self.judged: dict[tuple[Kind, int], float] = {}
         self._prefixes: dict[str, Prefix] = {}
@@ -60,6 +68,8 @@ class Judge:
 
     def hit(self, kind: Kind, row: int, rule: Rule, now: float, seen: Seen) -> bool:
         """Take note that a rule fired for an entity; return whether to judge it now."""
+        if self.tenants.spares(kind, row, now):
+            return False
         raised, finding = self.cases.file(kind, row, rule, now, seen)
         if finding is not None:
             self.docket.emit(finding)
@@ -92,6 +102,8 @@ class Judge:
 
     def _assess_client(self, row: int, now: float) -> None:
         self.settled[row] = now + SETTLED_S
+        if self.tenants.spares(Kind.CLIENT, row, now):
+            return
         score = self.cases.client_score(row, now)
         rung = self.cases.rung(self.docket.ladder, score, now)
         if rung == NOTHING:
@@ -102,41 +114,38 @@ class Judge:
             if self.cases.has_own(row):
                 for use in behind.culprits:
                     self._assess_account(self.world.use_owner(use), now)
-            most, held = self._bound(row, behind, now)
+            most, held = self.bounds.client(row, behind, now)
             if rung > most:
                 rung, why = most, why + held
         if rung >= MILDEST and self._judge_prefix(row, now):
             return
         name = self.world.clients.name(row)
-        verdict = Verdict(rung, score.total, score.rules, why, most)
+        campaign = self.fleets.campaign_of(score, self.cases.campaigns_of_client(row))
+        verdict = Verdict(rung, score.total, score.rules, why, most, campaign)
         self.docket.apply(Plane.NETWORK, name, verdict, now)
         decision = self.docket.book.get(Plane.NETWORK, name)
         if decision is not None and decision.wanted >= rung:
             self._settle(row, decision)
+        throttled = decision is not None and MILDEST <= decision.wanted < self.docket.ladder.top
+        inherits = throttled and not self.cases.has_own(row)
+        self.watch.note(row, now + SETTLED_S if inherits else np.inf)
+
+    def reconsider(self, row: int, now: float) -> None:
+        """Look again at a client by which somebody came whom nothing speaks against."""
+        if self.watch.due[row] <= now:
+            self._assess_client(row, now)
 
     def _settle(self, row: int, decision: Decision) -> None:
         until = decision.until - self.docket.half_ttl_s(decision)
         self.settled[row] = max(self.settled[row], until)
-
-    def _bound(self, row: int, behind: Collateral, now: float) -> tuple[int, str]:
-        """Return the highest rung for a client on the network plane, and why not higher."""
-        policy, top = self.docket.settings.policy, self.docket.ladder.top
-        requests = self.world.decayed("requests_24h", Kind.CLIENT, one(row), now)[0]
-        direct = self.world.decayed("direct_24h", Kind.CLIENT, one(row), now)[0]
-        if direct < DIRECT_SHARE * requests:
-            return OBSERVE, "; not the socket's peer, so left to the account plane"
-        others = f"{behind.honest} honest accounts ({behind.share:.0%}) share the address"
-        if behind.share > policy.collateral_veto:
-            return OBSERVE, f"; spared on the network: {others}"
-        if behind.share > policy.collateral_soften:
-            return top - 1, f"; throttled, not dropped: {others}"
-        return top, ""
 
     # Accounts and uses
 
     def _assess_account(self, row: int, now: float) -> None:
         """Judge an account, at most once every `SETTLED_S`: its clients all lead here."""
         if row == 0 or now < self.heard.get(row, 0.0) + SETTLED_S:
+            return
+        if self.tenants.spares(Kind.ACCOUNT, row, now):
             return
         self.heard[row] = now
         score = self.cases.account_score(row, now)
@@ -146,7 +155,9 @@ class Judge:
             rung = most = OBSERVE
             why += f"; spared: {others:.0%} of its requests come through programs of good standing"
         if rung:
-            verdict = Verdict(rung, score.total, score.rules, why, most)
+            campaign = self.fleets.campaign_of(score, [int(self.cases.campaign_of[row])])
+            ttl_s = self.docket.ttl_of(Plane.ACCOUNT, campaign) if rung >= MILDEST else None
+            verdict = Verdict(rung, score.total, score.rules, why, most, campaign, ttl_s)
             self.docket.apply(Plane.ACCOUNT, self.world.accounts.name(row), verdict, now)
 
     def _assess_use(self, row: int, now: float) -> None:
@@ -199,7 +210,11 @@ class Judge:
         self._texts[prefix] = prefix.text
         if prefix.text not in self._reviews:
             self._review_at(prefix.text, now)
-        verdict = Verdict(rung, score.total, score.rules, why)
+        most = self._highest(prefix)
+        if self.neighbours.only_inherits(prefix):
+            why += "; throttled, not dropped: none of its clients has evidence of its own"
+        campaign = self.fleets.campaign_of(score, self.cases.campaigns_of_client(row))
+        verdict = Verdict(min(rung, most), score.total, score.rules, why, most, campaign)
         self.docket.apply(Plane.NETWORK, prefix.text, verdict, now)
         return True
 
@@ -208,18 +223,25 @@ class Judge:
         for prefix in self.neighbours.around(row):
             text = self._texts.get(prefix)
             decision = None if text is None else self.docket.book.get(Plane.NETWORK, text)
-            if decision is None or decision.wanted < self.docket.ladder.top:
+            if decision is None or decision.wanted < self._highest(prefix):
                 continue
             if decision.until - now > self.docket.half_ttl_s(decision):
                 self._settle(row, decision)
                 return True
         return False
 
+    def _highest(self, prefix: Prefix) -> int:
+        """Return the highest rung for a prefix: one that only inherits is throttled."""
+        return self.docket.ladder.top - self.neighbours.only_inherits(prefix)
+
     # Time
 
     def run_timer(self) -> None:
         """Run the timer that is due first: a decision lapses, or may climb."""
         at, target, decision = self.docket.take_timer()
+        if self.crowd.is_wave(target):
+            self.fleets.wave(target, at)
+            return
         if decision is None:
             self._reviews.pop(target, None)
             return
@@ -253,7 +275,10 @@ class Judge:
         if prefix is not None:
             score = self.neighbours.score(prefix, now)
             rung = self.cases.rung(self.docket.ladder, score, now)
-            verdict = Verdict(rung, score.total, score.rules, decision.reason)
+            most = self._highest(prefix)
+            verdict = Verdict(
+                min(rung, most), score.total, score.rules, decision.reason, most, decision.campaign
+            )
             self.docket.apply(Plane.NETWORK, decision.target, verdict, now)
         elif row is not None:
             self.heard.pop(row, None)
@@ -277,7 +302,7 @@ class Judge:
         if decision.wanted < MILDEST:
             return False
         if kind is Kind.CLIENT:
-            most, _ = self._bound(row, self.cases.collateral(row), now)
+            most, _ = self.bounds.client(row, self.cases.collateral(row), now)
             return decision.wanted > most
         if kind is Kind.SUBNET:
             return self.neighbours.alike(row, now)[1] > self._most_honest()
@@ -295,11 +320,24 @@ class Judge:
             return Kind.CLIENT, row
         return Kind.SUBNET, self.world.subnets.rows.get(decision.target)
 
+    def suspects(self) -> dict[Kind, Rows]:
+        """Return rows by kind that are enforced, and so say nothing about what is usual."""
+        found: dict[Kind, set[int]] = {Kind.CLIENT: set(), Kind.ACCOUNT: set()}
+        found[Kind.ACCOUNT].update(self.crowd.held().tolist())
+        for decision in self.docket.book.active.values():
+            kind, row = self.locate(decision)
+            if decision.enforcing and row is not None and kind in found:
+                found[kind].add(row)
+        found[Kind.USE] = {u for a in found[Kind.ACCOUNT] for u in self.world.uses_of(a)}
+        return {kind: np.array(sorted(rows), dtype=np.int64) for kind, rows in found.items()}
+
     def held(self, kind: Kind) -> Rows:
         """Return rows under evidence or a decision, which should be forgotten last."""
         rows = set(self.cases.dossiers[kind])
         located = map(self.locate, self.docket.book.active.values())
         rows |= {row for of, row in located if of is kind and row is not None}
+        if kind is Kind.ACCOUNT:
+            rows.update(self.crowd.held().tolist())
         return np.array(sorted(rows), dtype=np.int64)
 
     def _end(self, decision: Decision, op: Op, now: float) -> None:
@@ -318,6 +356,8 @@ class Judge:
             kind, row = self.locate(decision)
             if forgive and row is not None:
                 self.cases.forgive(kind, row)
+                if kind is Kind.ACCOUNT:
+                    self.crowd.release(row)
                 if kind is Kind.CLIENT:
                     self.settled[row] = now
             self._end(decision, Op.LIFT, now)
@@ -340,12 +380,16 @@ class Judge:
                 self.heard.pop(row, None)
         if kind is Kind.CLIENT:
             self.settled[rows] = 0.0
+            self.watch.due[rows] = np.inf
+        elif kind is Kind.ACCOUNT:
+            self.crowd.forget_accounts(rows)
 
     def configure(self, settings: Settings) -> None:
         """Take over changed settings."""
         self.docket.configure(settings)
         self.cases.policy = self.neighbours.policy = settings.policy
         self.neighbours.limits = settings.governor
+        self.tenants.configure(settings.tenants)
 
     def adopt(
         self, decisions: Iterable[Decision], strikes: dict[tuple[str, str], int], now: float
@@ -353,6 +397,7 @@ class Judge:
         """Replace all decisions by stored ones."""
         stored = list(decisions)
         self.docket.adopt(stored, strikes, now)
+        self.crowd.remind()
         self._prefixes.clear()
         self._texts.clear()
         self._reviews.clear()
@@ -374,8 +419,10 @@ class Judge:
         """Follow a clock that was set back."""
         self.docket.step_back(seconds)
         self.cases.step_back(seconds)
+        self.crowd.step_back(seconds)
         self.neighbours.clear_caches()
         self.heard.clear()
         self.judged.clear()
         self._reviews = {target: at - seconds for target, at in self._reviews.items()}
         self.settled[self.settled > 0] -= seconds
+        self.watch.due -= seconds

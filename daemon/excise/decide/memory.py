@@ -8,18 +8,20 @@ from __future__ import annotations
 import io
 import zipfile
 import zlib
+from tokenize import TokenError
 from typing import Any
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from excise.campaigns.register import Campaign
 from excise.decide.judge import Judge
 from excise.decide.score import Dossier, Evidence
 from excise.errors import InvalidError
 from excise.features.interner import Interner
 from excise.features.world import World
-from excise.model.entity import Kind
+from excise.model.entity import TABLED, Kind
 from excise.rules.schema import Rule
 
 VERSION = 3
@@ -33,6 +35,8 @@ DAMAGE = (
     RuntimeError,  # "encrypted"; NotImplementedError: flags that zipfile does not know
     zipfile.BadZipFile,
     zlib.error,
+    SyntaxError,  # an array's header is a Python literal, which numpy parses
+    TokenError,
 )
 
 
@@ -71,12 +75,19 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True):
     doubt: str
     #: (address, when it was first and last a peer of others)
     proxies: list[tuple[str, float, float]]
+    campaigns: list[Campaign]
+    #: accounts taken out of campaigns, the next campaign's number, and the waves under way
+    released: list[int]
+    serial: int
+    waiting: dict[str, list[int]]
+    waves: dict[str, float]
+    counted: tuple[float, int, int] | None
 
 
 def dump_world(world: World) -> Arrays:
     """Return the world's state as arrays."""
     out: Arrays = {}
-    for kind in Kind:
+    for kind in TABLED:
         names: Interner[str] | Interner[int]
         names = world.uses if kind is Kind.USE else world.interner(kind)
         out |= _dump_names(kind.value, names)
@@ -90,7 +101,9 @@ def dump_world(world: World) -> Arrays:
     clients = len(world.clients.keys)
     for name, column in world.client_columns().items():
         out[f"client.{name}"] = column[:clients]
-    return out | world.links.dump()
+    out["signals.seen"] = world.signals.seen
+    out |= _dump_names("org", world.conduct.orgs)
+    return out | world.links.dump() | world.conduct.dump(len(world.accounts.keys))
 
 
 def _dump_names(label: str, names: Interner[str] | Interner[int]) -> Arrays:
@@ -109,7 +122,7 @@ def load_world(world: World, arrays: Arrays) -> None:
     Raises InvalidError for arrays that are missing or too large; nothing is then loaded.
     """
     _check(world, arrays)
-    for kind in Kind:
+    for kind in TABLED:
         names: Interner[str] | Interner[int]
         names = world.uses if kind is Kind.USE else world.interner(kind)
         used = len(arrays[f"{kind.value}.live"])
@@ -124,15 +137,37 @@ def load_world(world: World, arrays: Arrays) -> None:
     for name, column in world.client_columns().items():
         column[: len(world.clients.keys)] = arrays[f"client.{name}"]
     world.links.load(arrays)
+    world.conduct.load(arrays)
+    world.signals.seen = arrays["signals.seen"].astype(np.float64)
+    _load_names(world.conduct.orgs, arrays["org.names"], arrays["org.live"])
     world.directory.reindex()
 
 
+#: columns of the judge by client row and by account row
+TIMES = ("settled", "watched", "told")
+
+
+def dump_times(judge: Judge) -> Arrays:
+    """Return until when clients and accounts need not be looked at."""
+    return {"settled": judge.settled, "watched": judge.watch.due, "told": judge.crowd.told}
+
+
+def load_times(judge: Judge, arrays: Arrays) -> None:
+    """Load what `dump_times` returned."""
+    for name, column in dump_times(judge).items():
+        stored = arrays[name]
+        column[: len(stored)] = stored[: len(column)]
+
+
 def _check(world: World, arrays: Arrays) -> None:
-    missing = [name for name in (*dump_world(world), "settled") if name not in arrays]
+    missing = [name for name in (*dump_world(world), *TIMES) if name not in arrays]
     if missing:
         raise InvalidError(f"the snapshot is damaged: it has no {missing[0]}")
     rows = {kind.value: (f"{kind.value}.live", table) for kind, table in world.tables.items()}
     sizes = {label: (len(arrays[name]), table.capacity) for label, (name, table) in rows.items()}
+    sizes["tie"] = len(arrays["ties.account"]), len(world.conduct.ties.account)
+    wholes = world.conduct.dialogues.wholes
+    sizes["dialogue"] = len(arrays["dialogues.wholes"]), wholes.capacity
     sizes["link"] = len(arrays["links.client"]), len(world.links.client)
     for label, (used, capacity) in sizes.items():
         if used > capacity:
@@ -181,6 +216,12 @@ def notes(
         ],
         doubt=judge.docket.doubt,
         proxies=judge.world.proxies.dump(),
+        campaigns=list(judge.crowd.register.campaigns.values()),
+        released=sorted(judge.crowd.register.released),
+        serial=judge.crowd.register.serial,
+        waiting=judge.crowd.waiting,
+        waves=judge.crowd.waves,
+        counted=judge.docket.counted,
     )
 
 
@@ -204,6 +245,9 @@ def recall(judge: Judge, note: Notes, rules: dict[str, Rule]) -> None:
             judge.cases.hot_subnet[row] = True
             judge.neighbours.typical[row] = typical
     judge.cases.reindex(judge.docket.ladder, note.extra["now"])
+    judge.crowd.load(note.campaigns, note.released, note.serial, note.extra["now"])
+    judge.crowd.waiting, judge.crowd.waves = dict(note.waiting), dict(note.waves)
+    judge.docket.counted = note.counted
 
 
 def pack(arrays: Arrays, note: Notes) -> bytes:

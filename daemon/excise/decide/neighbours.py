@@ -26,6 +26,8 @@ BUSIEST = 16
 #: one long answer is anybody's; a client answers for its subnet from the second on
 LEAST_REQUESTS = 1.9
 MOSTLY = 0.5
+#: an honest client with this many requests in its day is met by no decision on its neighbours
+ESTABLISHED = 10.0
 
 
 class Neighbours:
@@ -75,12 +77,19 @@ class Neighbours:
             self._scores[prefix] = now, kept
         return kept
 
-    def _mean_score(self, prefix: Prefix, now: float) -> Score:
+    def only_inherits(self, prefix: Prefix) -> bool:
+        """Whether none of a prefix's guilty clients has evidence of its own."""
+        return not any(map(self.cases.has_own, self._members(prefix)))
+
+    def _members(self, prefix: Prefix) -> list[int]:
         names = (
             Prefix(prefix.version, bits, 32 if prefix.version == 4 else 64).text
             for bits in self.guilty.members.get(prefix, ())
         )
-        rows = [r for r in map(self.world.clients.rows.get, names) if r is not None]
+        return [r for r in map(self.world.clients.rows.get, names) if r is not None]
+
+    def _mean_score(self, prefix: Prefix, now: float) -> Score:
+        rows = self._members(prefix)
         last = self.world.tables[Kind.CLIENT].last
         rows.sort(key=lambda r: (-last[r], r))
         scores = [self.cases.client_score(row, now) for row in rows[:MEMBERS_READ]]
@@ -108,7 +117,16 @@ class Neighbours:
         guilty = np.isin(world.network[rows], members)
         self._acquit(rows[guilty], now)
         members = np.fromiter(self.guilty.members.get(prefix, ()), dtype=np.uint64)
-        return self._worst_share(rows, ~np.isin(world.network[rows], members), now)
+        others = ~np.isin(world.network[rows], members)
+        if self._established(rows[others], now):
+            return 1.0
+        return self._worst_share(rows, others, now)
+
+    def _established(self, rows: Rows, now: float) -> bool:
+        """Whether somebody among honest clients works from there, not only passes by."""
+        requests = self.world.decayed("requests_24h", Kind.CLIENT, rows, now)
+        output = self.world.decayed("output_tokens_24h", Kind.CLIENT, rows, now)
+        return bool(((requests >= ESTABLISHED) & (output > 0)).any())
 
     def _acquit(self, rows: Rows, now: float) -> None:
         """Discard the busiest of some guilty clients whose traffic is mostly honest by now.

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from excise.decide.judge import Judge
-from excise.model.entity import Kind
+from excise.model.entity import TABLED, Kind
 from excise.model.view import ScoredView
 
 
 def scored(judge: Judge, now: float, kind: str | None, limit: int) -> list[ScoredView]:
     """Return entities with evidence, or under decision, highest score first."""
-    kinds = [Kind(kind)] if kind else list(Kind)
+    kinds = [Kind(kind)] if kind else list(TABLED)
     views = []
     for k in kinds:
         rows = set(judge.cases.dossiers[k])

@@ -14,6 +14,10 @@ from excise.model.record import Record
 
 Column = NDArray[np.float64]
 BLOCK = 128
+#: English text in UTF-8 is about four bytes a token; framing makes streamed answers larger
+BYTES_PER_TOKEN = 4.0
+#: who reads log-probabilities wants the next token or two, not an answer
+FEW_TOKENS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +25,8 @@ class Batch:
     """Columns over n records; unknown counts as 0, flags are 0.0 or 1.0.
 
     `sums` has shape (n, 5): requests, input tokens, output tokens, bytes out, errors. `keys` are
-    (client, account, ja4, user agent).
+    (client, account, ja4, user agent). `output` is output tokens, or a quarter of the bytes out
+    where no tokens are logged: good for shares, not for prices. `prompt` are hash chains.
     """
 
     ts: Column
@@ -36,6 +41,11 @@ class Batch:
     template: list[str]
     #: `""` where the client is the peer; None where that is so for all
     peers: list[str] | None
+    output: Column
+    sweep: Column
+    prompt: list[tuple[str, ...]]
+    org: list[str]
+    tokens: NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -50,7 +60,8 @@ def columns(records: Sequence[Record]) -> Batch:
     ts, tokens_in, tokens_out, bytes_out, status, hops = (
         np.array(f, dtype=np.float64) for f in fields[:6]
     )
-    tls, peer, prompt, clients = fields[6:10]
+    logprobs, biased = (np.array(f, dtype=np.float64) for f in fields[6:8])
+    tls, peer, prompt, org, clients = fields[8:13]
     sums = np.empty((n, 5))
     sums[:, 0] = 1.0
     sums[:, 1] = np.maximum(tokens_in, 0.0)
@@ -68,9 +79,14 @@ def columns(records: Sequence[Record]) -> Batch:
         unbelieved=(hops > 0).astype(np.float64),
         log_input=np.log2(1.0 + sums[:, 1]) * llm,
         log_output=np.log2(1.0 + sums[:, 2]) * llm,
-        keys=list(zip(clients, *fields[10:], strict=True)),
+        keys=list(zip(clients, *fields[13:], strict=True)),
         template=[p[0] if p else "" for p in prompt],
         peers=peer if any(peer) else None,
+        output=np.where(tokens_out >= 0, sums[:, 2], sums[:, 3] / BYTES_PER_TOKEN),
+        sweep=((logprobs > 0) & (biased > 0) & (sums[:, 2] <= FEW_TOKENS)).astype(np.float64),
+        prompt=prompt,
+        org=org,
+        tokens=tokens_out >= 0,
     )
 
 
@@ -91,9 +107,12 @@ _NAMES = (
     "bytes_out",
     "status",
     "unbelieved_hops",
+    "logprobs",
+    "logit_bias",
     "tls",
     "peer",
     "prompt",
+    "org",
     "client",
     "account",
     "ja4",

@@ -12,10 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from excise.features.interner import LOW_WATER, Interner, Rows
-from excise.features.state import HALF_LIVES, TINY, Column, Matrix
+from excise.features.state import DAY, HALF_LIVES, TINY, Column, Matrix
 
 REQUESTS, OUTPUT = 0, 1
-DAY = int(np.flatnonzero(HALF_LIVES == 86_400.0)[0])
 
 
 class Links:
@@ -73,6 +72,12 @@ class Links:
     def of_use(self, use: int) -> Rows:
         """Return the links of a use, most output first."""
         return self._by_output(self._of_use.of(use))
+
+    def uses(self, client: int) -> list[int]:
+        """Return the uses of a client, in no order that matters."""
+        rows = np.array(self._of_client.of(client), dtype=np.int64)
+        uses: list[int] = self.use[rows[self.last[rows] > 0]].tolist()
+        return uses
 
     def share(self, client: int, uses: Container[int]) -> float:
         """Return the share of a client's traffic through some uses: the lesser of requests, tokens.

@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 
 from excise.features.interner import Rows
 from excise.features.sketch import BITS, HOURS, Elements, Sketch
-from excise.features.table import DISTINCT, HALF_LIVES_S, QUANTITIES
+from excise.features.table import DISTINCT, HALF_LIVES_S, LEDGER_S, QUANTITIES
 from excise.model.entity import Kind
 
 Matrix = NDArray[np.float64]
 Column = NDArray[np.float64]
-HALF_LIVES = np.array(list(HALF_LIVES_S.values()))
+HALF_LIVES = np.array([*HALF_LIVES_S.values(), LEDGER_S])
+DAY, LEDGER = 2, 3
 #: shared columns: quantity-major, half-lives 1 min, 1 h, 24 h
 SUMS = tuple(f"{q}_{h}" for q in QUANTITIES for h in HALF_LIVES_S)
 #: further shared columns, with the half-life (index into HALF_LIVES) each decays by
@@ -33,6 +34,8 @@ EXTRA = {
     "log_input": 2,
     "log_output": 2,
     "log_output_sq": 2,
+    "swept_1h": 1,
+    "output_tokens_30d": LEDGER,
 }
 SHARED = (*SUMS, *EXTRA)
 GAPS = {"gaps_1h": 1, "log_gap": 1, "log_gap_sq": 1}
@@ -62,7 +65,7 @@ class Moment:
 class Added:
     """What the records of a piece bring, the same for every kind.
 
-    `weights` (n, 3) are 2^((ts - L) / h); `columns` (n, at least as wide as any table) starts with
+    `weights` (n, 4) are 2^((ts - L) / h); `columns` (n, at least as wide as any table) starts with
     the columns of `SHARED`, already weighted; `elements` gives what each distinct count saw.
     """
 

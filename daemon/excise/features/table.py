@@ -7,11 +7,13 @@ counting, Whang et al., TODS 1990; they saturate near 1,400).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from excise.model.entity import Kind
+from excise.model.entity import TABLED, Kind
 
 HALF_LIVES_S = {"1m": 60.0, "1h": 3600.0, "24h": 86_400.0}
+#: of the ledger of output tokens, beside the others
+LEDGER_S = 30 * 86_400.0
 QUANTITIES = {
     "requests": "requests",
     "input_tokens": "tokens",
@@ -19,14 +21,14 @@ QUANTITIES = {
     "bytes_out": "bytes",
     "errors": "responses with status 4xx or 5xx",
 }
-ALL = frozenset(Kind)
+ALL = frozenset(TABLED)
 PRINCIPALS = frozenset({Kind.CLIENT, Kind.SUBNET, Kind.ACCOUNT, Kind.USE, Kind.TEMPLATE})
 #: which distinct counts each kind keeps
 DISTINCT: dict[Kind, tuple[str, ...]] = {
     Kind.CLIENT: ("accounts", "templates", "active_hours"),
     Kind.SUBNET: ("clients", "accounts", "active_hours"),
     Kind.ACCOUNT: ("clients", "subnets", "templates", "active_hours"),
-    Kind.USE: ("clients", "subnets", "templates", "active_hours"),
+    Kind.USE: ("clients", "subnets", "templates", "active_hours", "prompts"),
     Kind.STACK: ("clients", "accounts"),
     Kind.TEMPLATE: ("clients", "accounts", "subnets"),
 }
@@ -66,9 +68,16 @@ def _distinct() -> list[Feature]:
 def _shapes() -> list[Feature]:
     return [
         Feature("total", ALL, "requests", "requests since first seen"),
+        Feature("output_tokens_30d", ALL, "tokens", "tokens, decayed with a half-life of 30d"),
         Feature("age_s", ALL, "s", "seconds since first seen"),
         Feature("idle_s", ALL, "s", "seconds since the request before this one"),
         Feature("plaintext_1h", PRINCIPALS, "requests", "requests with tls: none, half-life 1 h"),
+        Feature(
+            "swept_1h",
+            PRINCIPALS,
+            "requests",
+            "requests for log-probabilities of at most 2 tokens under a logit bias",
+        ),
         Feature("llm_requests_24h", PRINCIPALS, "requests", "requests with known output tokens"),
         Feature("mean_input", PRINCIPALS, "tokens", "typical (log mean) input tokens, 24 h"),
         Feature("mean_output", PRINCIPALS, "tokens", "typical (log mean) output tokens, 24 h"),
@@ -87,4 +96,43 @@ def _shapes() -> list[Feature]:
     ]
 
 
-FEATURES: dict[str, Feature] = {f.name: f for f in [*_sums(), *_distinct(), *_shapes()]}
+def _campaigns() -> list[Feature]:
+    """Features of a campaign as a whole; names that accounts have too mean the same there."""
+    only = frozenset({Kind.CAMPAIGN})
+    return [
+        Feature("members", only, "principals", "organisations, or accounts without one"),
+        Feature("output_share", only, "share", "of all accounts' output tokens, 24 h"),
+        Feature("repeats", only, "requests", "of accounts seen before; at most 20 an account"),
+        Feature("moves", only, "share", "of repeats, from another address than before"),
+        Feature("roams", only, "share", "of repeats, from an unrelated network (v4 /16, v6 /32)"),
+        Feature("lone_returns", only, "share", "of repeats, after a pause of over 20 min"),
+        Feature("begins", only, "share", "of prompts, that begin a conversation"),
+        Feature("taken_over", only, "share", "of prompts, that go on with another's conversation"),
+        Feature("template_share", only, "share", "of prompts, under the templates that link it"),
+        Feature("shared_exits", only, "share", "of requests, by addresses of several members"),
+        Feature("sites", only, "sites", "distinct v4 /24 and v6 /48"),
+        Feature("output_per_request", only, "tokens", "mean output tokens of a request, 24 h"),
+        Feature("unevenness", only, "ratio", "variance over mean of members' requests"),
+        Feature("unlikeness", only, "ratio", "variance of log tokens between / within members"),
+    ]
+
+
+#: features of other kinds that campaigns have too
+COMMON = (
+    "requests_24h",
+    "output_tokens_24h",
+    "output_ratio",
+    "mean_output",
+    "mean_input",
+    "clients",
+    "templates",
+)
+
+
+def _everything() -> list[Feature]:
+    found = [*_sums(), *_distinct(), *_shapes()]
+    wide = [replace(f, kinds=f.kinds | {Kind.CAMPAIGN}) if f.name in COMMON else f for f in found]
+    return [*wide, *_campaigns()]
+
+
+FEATURES: dict[str, Feature] = {f.name: f for f in _everything()}

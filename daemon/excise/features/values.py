@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,24 @@ from excise.features.state import HALF_LIVES, Column, Matrix, Moment, Table
 from excise.model.entity import Kind
 
 Bools = NDArray[np.bool_]
+
+
+class Columns(Protocol):
+    """Features by name, a value per row; what rules are compared with."""
+
+    @property
+    def kind(self) -> Kind:
+        """What the rows are."""
+        ...
+
+    @property
+    def rows(self) -> Rows:
+        """Rows of the kind's table; 0 is nobody."""
+        ...
+
+    def __getitem__(self, name: str) -> Column:
+        """Return a feature, shape (len(rows),)."""
+        ...
 
 
 class View:

@@ -15,12 +15,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from excise.features.batch import Batch
+from excise.features.conduct import Conduct
+from excise.features.dialogues import Read
 from excise.features.directory import ACCOUNT, CLIENT, LINK, STACK, USE, Directory
 from excise.features.interner import LOW_WATER, Interner, Rows
 from excise.features.proxies import Proxies
+from excise.features.signals import Signals
 from excise.features.sketch import Elements, elements, slots
 from excise.features.state import (
+    DAY,
     HALF_LIVES,
+    LEDGER,
     SHARED,
     WIDTH,
     Added,
@@ -29,6 +34,7 @@ from excise.features.state import (
     Moment,
     Table,
 )
+from excise.features.table import HALF_LIVES_S
 from excise.model.entity import Kind
 from excise.model.settings import Capacity
 
@@ -43,7 +49,7 @@ class Piece:
     """Records of one pass.
 
     `moments` are the exact kinds'; `subnet_at` gives, for each row of the subnets' moment, the
-    record it stems from.
+    record it stems from. `read`: what the prompts say.
     """
 
     ts: Column
@@ -55,6 +61,8 @@ class Piece:
     subnet_at: Rows
     link_rows: Rows
     link_added: Matrix
+    account: Rows
+    read: Read
 
     def __len__(self) -> int:
         return len(self.ts)
@@ -100,6 +108,10 @@ class World:
         self.near, self.wide = self.directory.near, self.directory.wide
         self.network, self.version = self.directory.network, self.directory.version
         self.proxies = Proxies()
+        self.conduct = Conduct(capacity)
+        self.signals = Signals()
+        #: names of campaigns by number, kept by who links them
+        self.campaigns: dict[int, str] = {}
         self.exact = ALWAYS_EXACT
         self.landmark = 0.0
         self.generation = 0.0
@@ -112,7 +124,7 @@ class World:
 
     def name(self, kind: Kind, row: int) -> str:
         """Return an entity's name: canonical CIDR, account id, `account via stack`, and so on."""
-        return self.directory.name(kind, row)
+        return self.campaigns[row] if kind is Kind.CAMPAIGN else self.directory.name(kind, row)
 
     def used(self, kind: Kind) -> int:
         """Return how many rows from the first have ever been used."""
@@ -180,7 +192,14 @@ class World:
         shared = weighted(batch, at, weights)
         client = rows[Kind.CLIENT]
         near, wide = self.near[client], self.wide[client]
-        input_ = Added(ts, weights, shared, self._elements(rows, near, wide, ts))
+        account = rows[Kind.ACCOUNT]
+        self.signals.note(batch, at)
+        read = self.conduct.absorb(
+            batch, at, account, self.places(client), ts, weight=weights[:, DAY]
+        )
+        seen = self._elements(rows, near, wide, ts)
+        seen["prompts"] = elements(slots(read.whole), read.known)
+        input_ = Added(ts, weights, shared, seen)
         # A v6 record counts in two subnets, its /56 and its /48: in both, one after the other.
         wide_at = np.flatnonzero(wide)
         twice = np.concatenate((np.arange(len(ts)), wide_at))
@@ -195,7 +214,32 @@ class World:
             else:
                 self.tables[kind].absorb(of_kind, input_)
         link_added = shared[:, [2, 8]]  # requests and output tokens, half-life 24 h
-        return Piece(ts, clock, weights, moments, client, rows[Kind.USE], twice, link, link_added)
+        return Piece(
+            ts,
+            clock,
+            weights,
+            moments,
+            client,
+            rows[Kind.USE],
+            twice,
+            link,
+            link_added,
+            account,
+            read,
+        )
+
+    def places(self, client: Rows) -> NDArray[np.uint64]:
+        """Return clients as numbers that outlive their rows: the v4 address, or the v6 /64."""
+        places: NDArray[np.uint64] = self.network[client] << np.uint64(1)
+        places[self.version[client] == 6] |= np.uint64(1)
+        return places
+
+    def sites(self, client: Rows) -> NDArray[np.uint64]:
+        """Return the sites of clients as numbers: the v4 /24, or the v6 /48."""
+        six = self.version[client] == 6
+        network = self.network[client]
+        v6: NDArray[np.uint64] = (network >> np.uint64(16)) << np.uint64(8) | np.uint64(6)
+        return np.where(six, v6, (network >> np.uint64(8)) << np.uint64(8) | np.uint64(4))
 
     def _see(self, kind: Kind, rows: Rows, ts: Column) -> None:
         """Note when rows that are new were first seen."""
@@ -256,6 +300,7 @@ class World:
         for kind, table in self.tables.items():
             table.rescale(seconds, self.used(kind))
         self.links.rescale(seconds)
+        self.conduct.rescale(seconds, self.used(Kind.ACCOUNT))
 
     def step_back(self, seconds: float) -> None:
         """Follow a clock that was set back: the state keeps its age, in the new time."""
@@ -265,6 +310,7 @@ class World:
             table.shift(seconds)
         self.links.shift(seconds)
         self.proxies.step_back(seconds)
+        self.conduct.shift(seconds)
 
     def decayed(self, column: str, kind: Kind, rows: Rows, now: float) -> Column:
         """Return a committed column of rows as it stands at `now`."""
@@ -320,6 +366,8 @@ class World:
 
     def _clear(self, kind: Kind, gone: Rows) -> None:
         self.tables[kind].clear(gone)
+        if kind is Kind.ACCOUNT:
+            self.conduct.forget(gone)
         self._forgotten(kind, gone)
 
     def _drop_uses(self, gone: Rows) -> None:
@@ -331,7 +379,7 @@ def weighted(batch: Batch, at: slice, weights: Matrix) -> Matrix:
     """Return the shared columns of records, weighted, with zeros up to the widest table's width."""
     columns = np.zeros((len(weights), WIDTH))
     sums, w1, w2 = batch.sums[at], weights[:, 1], weights[:, 2]
-    halves = weights.shape[1]
+    halves = len(HALF_LIVES_S)
     for h in range(halves):
         np.multiply(sums, weights[:, h, None], out=columns[:, h : halves * sums.shape[1] : halves])
     log_output = batch.log_output[at]
@@ -343,6 +391,8 @@ def weighted(batch: Batch, at: slice, weights: Matrix) -> Matrix:
         batch.log_input[at] * w2,
         log_output * w2,
         log_output * log_output * w2,
+        batch.sweep[at] * w1,
+        sums[:, 2] * weights[:, LEDGER],
     )
     columns[:, len(SHARED) - len(extra) : len(SHARED)] = np.stack(extra, axis=1)
     return columns

@@ -12,6 +12,8 @@ class Kind(StrEnum):
     A *client* is a v4 address or a v6 /64: inside a /64 a host names itself as it likes
     (RFC 8981), so a /128 is no identity. A *subnet* is a v4 /24, a v6 /56 or a v6 /48.
     A *use* is an account through one client stack: a stolen key shows as a new use of it.
+    A *campaign* is a group of accounts that are driven as one (see `campaigns`); it is found, not
+    read from a record, and has no table.
     """
 
     CLIENT = "client"
@@ -20,6 +22,11 @@ class Kind(StrEnum):
     USE = "use"
     STACK = "stack"
     TEMPLATE = "template"
+    CAMPAIGN = "campaign"
+
+
+#: kinds that records name, each with a table of its own
+TABLED = tuple(kind for kind in Kind if kind is not Kind.CAMPAIGN)
 
 
 class Family(StrEnum):

@@ -22,6 +22,8 @@ class Capacity(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stacks: int = 16_384
     templates: int = 65_536
     links: int = 524_288
+    ties: int = 262_144
+    dialogues: int = 262_144
 
 
 class Room(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,7 +59,8 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `collateral_soften`, `collateral_veto`: honest share of tokens behind a target above which a
     drop becomes a throttle, and above which nothing on the network plane is done.
     `subnet_members`, `subnet_guilty`: distinct guilty clients a prefix takes, and their least
-    share among its clients.
+    share among its clients. `campaign_families`: independent families that enforcing a campaign
+    takes.
     """
 
     family_cap: float = 39.0
@@ -76,6 +79,15 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     collateral_veto: float = 0.4
     subnet_members: int = 6
     subnet_guilty: float = 0.8
+    campaign_families: int = 3
+
+
+class Tenant(msgspec.Struct, frozen=True, kw_only=True):
+    """A declared heavy user: an account or a network, with what it may take in a day."""
+
+    account: str = ""
+    network: str = ""
+    output_tokens_per_day: float
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,5 +105,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     never_block: tuple[str, ...] = ()
     trusted_proxies: tuple[str, ...] = ()
     confirm_peers: bool = False
+    tenants: tuple[Tenant, ...] = ()
     late_tolerance_s: float = 300.0
     jump_tolerance_s: float = 3600.0

@@ -45,6 +45,78 @@ class Explanation(msgspec.Struct, frozen=True):
     sentences: tuple[str, ...]
 
 
+class LedgerView(msgspec.Struct, frozen=True):
+    """Output tokens taken, decayed with half-lives of 1 h, 24 h and 30 d."""
+
+    output_tokens_1h: float
+    output_tokens_24h: float
+    output_tokens_30d: float
+
+
+class MemberView(msgspec.Struct, frozen=True):
+    """A member of a campaign: `strength` 1 where two things speak for it, 0.5 where one does."""
+
+    account: str
+    strength: float
+    first_seen: float
+    last_seen: float
+    output_tokens_24h: float
+    action: str
+
+
+class ExitView(msgspec.Struct, frozen=True):
+    """An address that a campaign uses, with the share of honest traffic or accounts behind it."""
+
+    client: str
+    requests_24h: float
+    honest_share: float
+    action: str
+
+
+class CampaignSummary(msgspec.Struct, frozen=True, kw_only=True):
+    """A campaign in a list. `enforced_ts` is None while it is only watched."""
+
+    id: str
+    score: float
+    families: tuple[str, ...]
+    rules: tuple[str, ...]
+    enforced_ts: float | None
+    first_seen: float
+    last_seen: float
+    members: int
+    ledger: LedgerView
+
+
+class CampaignDetail(msgspec.Struct, frozen=True, kw_only=True):
+    """A campaign explained.
+
+    `kind`, `name`, `score`, `features`, `evidence`, `decisions` and `sentences` are those of any
+    explanation. `accounts` and `exits` are the heaviest, 100 at most; `counts` has the numbers of
+    all. `saved_output_tokens` is what it would have taken since it is enforced, at its pace before.
+    """
+
+    explanation: Explanation
+    summary: CampaignSummary
+    templates: tuple[str, ...]
+    accounts: tuple[MemberView, ...]
+    exits: tuple[ExitView, ...]
+    counts: dict[str, int]
+    honest_share: float
+    saved_output_tokens: float
+
+
+class SignalView(msgspec.Struct, frozen=True):
+    """A field of the record, the share of recent requests that have it, and what is blind without.
+
+    `share` is None before the first request.
+    """
+
+    field: str
+    share: float | None
+    needed_for: str
+    blind: bool
+
+
 class TableView(msgspec.Struct, frozen=True):
     """How full a table is."""
 
@@ -93,6 +165,10 @@ class EngineStatus(msgspec.Struct, frozen=True):
     enforcing_decisions: int
     tables: tuple[TableView, ...]
     peers_doubted: str = ""
+    campaigns: int = 0
+    enforced_campaigns: int = 0
+    members: int = 0
+    signals: tuple[SignalView, ...] = ()
 
 
 class InputView(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from excise.features.population import Baselines, Wish
-from excise.features.values import Bools, View
+from excise.features.values import Bools, Columns
 from excise.model.entity import Kind
 from excise.rules.schema import Comparison, Population, Relative, Rule, Rulebook
 
@@ -39,7 +39,7 @@ def _comparisons(rule: Rule) -> list[Comparison]:
     return [*rule.when, *(c for e in rule.exceptions for c in e.when)]
 
 
-def fires(rule: Rule, view: View, baselines: Baselines) -> Bools:
+def fires(rule: Rule, view: Columns, baselines: Baselines) -> Bools:
     """Return per record whether the rule's comparisons hold for the record's entity."""
     mask = _all(rule.when, view, baselines)
     for exemption in rule.exceptions:
@@ -48,7 +48,7 @@ def fires(rule: Rule, view: View, baselines: Baselines) -> Bools:
     return mask
 
 
-def _all(comparisons: tuple[Comparison, ...], view: View, baselines: Baselines) -> Bools:
+def _all(comparisons: tuple[Comparison, ...], view: Columns, baselines: Baselines) -> Bools:
     mask: Bools = view.rows > 0
     for comparison in comparisons:
         if not mask.any():
@@ -58,7 +58,7 @@ def _all(comparisons: tuple[Comparison, ...], view: View, baselines: Baselines) 
     return mask
 
 
-def threshold(c: Comparison, view: View, baselines: Baselines) -> np.ndarray | float:
+def threshold(c: Comparison, view: Columns, baselines: Baselines) -> np.ndarray | float:
     """Return what a feature is compared with: one number, or one per record."""
     limit = c.above if c.above is not None else c.below
     if isinstance(limit, Population):
@@ -72,7 +72,7 @@ def threshold(c: Comparison, view: View, baselines: Baselines) -> np.ndarray | f
 
 
 def numbers(
-    rule: Rule, view: View, baselines: Baselines, at: int
+    rule: Rule, view: Columns, baselines: Baselines, at: int
 ) -> tuple[tuple[str, float, float], ...]:
     """Return (feature, value, threshold) of a rule at one record, for a person to read."""
     out = []

@@ -29,17 +29,23 @@ from excise.model.step import (
 from excise.model.view import (
     AllowView,
     AuditView,
+    CampaignDetail,
+    CampaignSummary,
     CountView,
     DroppedView,
     EnforcerView,
     EngineStatus,
     EvidenceView,
+    ExitView,
     Explanation,
     InputView,
+    LedgerView,
+    MemberView,
     PushView,
     ReloadView,
     RuleView,
     ScoredView,
+    SignalView,
     TableView,
 )
 
@@ -77,6 +83,38 @@ def make_scored(kind, name, score):
     )
 
 
+CAMPAIGN = CampaignDetail(
+    explanation=Explanation(
+        kind="campaign",
+        name="c-1",
+        score=104.0,
+        features={"members": 60.0},
+        evidence=(),
+        inherited=0.0,
+        honest_share=0.02,
+        decisions=("d2",),
+        sentences=("campaign c-1: 60 accounts over 40 addresses.",),
+    ),
+    summary=CampaignSummary(
+        id="c-1",
+        score=104.0,
+        families=("graph", "shape", "template"),
+        rules=("graph.moving-fleet",),
+        enforced_ts=900.0,
+        first_seen=100.0,
+        last_seen=990.0,
+        members=60,
+        ledger=LedgerView(1_000.0, 2_500_000.0, 3_000_000.0),
+    ),
+    templates=("00000000000000aa",),
+    accounts=(MemberView("acct-9", 1.0, 100.0, 990.0, 40_000.0, "deny"),),
+    exits=(ExitView("203.0.113.7/32", 12.0, 0.0, "throttle"),),
+    counts={"accounts": 60, "exits": 40},
+    honest_share=0.02,
+    saved_output_tokens=5_000.0,
+)
+
+
 class FakeEngine:
     def __init__(self, *, empty=False):
         self.posture = "throttle"
@@ -106,6 +144,10 @@ class FakeEngine:
             entities_with_evidence=3,
             active_decisions=len(self.active),
             enforcing_decisions=len(self.active),
+            campaigns=1,
+            enforced_campaigns=1,
+            members=60,
+            signals=(SignalView("prompt", 0.01, "templates", blind=True),),
             tables=(TableView("client", 10, 262144, 0), TableView("account", 4, 131072, 7)),
             peers_doubted=self.doubt,
         )
@@ -151,6 +193,14 @@ class FakeEngine:
             decisions=tuple(d.id for d in self.active if d.target == full),
             sentences=("It sent 4,120 requests within the hour.", "Nobody else does."),
         )
+
+    def campaigns(self):
+        return [CAMPAIGN.summary]
+
+    def campaign(self, name):
+        if name != CAMPAIGN.summary.id:
+            raise NotFoundError(f"no campaign {name!r}")
+        return CAMPAIGN
 
     def allowed(self):
         return list(self.allow)

@@ -58,5 +58,22 @@ def test_what_is_no_account_is_not_found_among_them(served, name):
     assert 404 == served.ask("GET", f"/v1/accounts/{name}")[0]
 
 
-def test_no_campaigns_are_linked(served):
-    assert {"campaigns": []} == served.ask("GET", "/v1/campaigns")[2]
+def test_campaigns_are_listed_with_their_ledgers(served):
+    listed = served.ask("GET", "/v1/campaigns")[2]["campaigns"]
+    assert [("c-1", 60, 2_500_000)] == [
+        (c["id"], c["members"], c["ledger"]["output_tokens_24h"]) for c in listed
+    ]
+
+
+def test_a_campaign_is_explained_as_other_kinds_are_and_with_its_members(served):
+    _, _, view = served.ask("GET", "/v1/campaigns/c-1")
+    assert ("campaign", "c-1", ["d2"]) == (
+        view["kind"],
+        view["name"],
+        [d["id"] for d in view["decisions"]],
+    )
+    assert (["acct-9"], ["203.0.113.7/32"]) == (
+        [m["account"] for m in view["accounts"]],
+        [e["client"] for e in view["exits"]],
+    )
+    assert (60, 5_000) == (view["counts"]["accounts"], view["saved_output_tokens"])

@@ -18,6 +18,8 @@ taken      by drops 40 packets, 2.3 KiB
 taken      by throttles egress 7 packets, 10.0 KiB
 taken      of it crawl: egress 7 packets, 10.0 KiB
 others     1 change, last 1970-01-01T00:16:39Z nft (pid 4711) deleted table ip excise
+campaigns  1 enforced with 60 accounts, 0 watched
+blind      prompt is hardly ever logged: no templates
 rules      2 loaded
 input      /var/log/nginx/excise.log (record): following, 0 bytes behind, 12,345 records, \
 5 rejects (no-ts 4, not-json 1), last line 1970-01-01T00:16:40Z
@@ -44,7 +46,24 @@ SCORE  KIND    NAME             REQUESTS/24H  TOKENS/24H  LAST SEEN             
 SCORE  KIND     NAME    REQUESTS/24H  TOKENS/24H  LAST SEEN             RULES
    88  account  acct-9         5,000   2,500,000  1970-01-01T00:16:30Z  volume.flood
 """,
-    ("campaigns",): "no campaigns; this version links none\n",
+    ("campaigns",): """\
+ID   STATE                                SCORE  ACCOUNTS  OUTPUT/24H  OUTPUT/30D  \
+LAST SEEN             RULES
+c-1  enforced since 1970-01-01T00:15:00Z    104        60   2,500,000   3,000,000  \
+1970-01-01T00:16:30Z  graph.moving-fleet
+""",
+    ("explain", "c-1"): """\
+c-1 (campaign): score 104
+
+campaign c-1: 60 accounts over 40 addresses.
+
+EVIDENCE
+none
+
+DECISIONS
+TARGET  ACTION  UNTIL                 SCORE  TAKEN  BY        ID  REASON
+acct-9  deny    1970-01-01T00:31:40Z  61.25      -  operator  d2  Asked for by its owner.
+""",
     ("posture",): "throttle\n",
     ("allow",): """\
 CIDR          ORIGIN       UNTIL
@@ -108,6 +127,7 @@ def test_top_without_a_terminal_shows_one_frame(served, excise):
         (("posture",), "/v1/posture"),
         (("explain", "203.0.113.0/24"), "/v1/sources/203.0.113.0%2F24"),
         (("explain", "acct-9"), "/v1/accounts/acct-9"),
+        (("explain", "c-1"), "/v1/campaigns/c-1"),
     ],
 )
 def test_a_program_is_given_the_apis_own_object_on_one_line(served, excise_here, arguments, route):

@@ -105,6 +105,7 @@ def test_a_snapshot_larger_than_the_tables_is_refused(engine, start, table):
             account=f"a{i}",
             user_agent=f"s{i}",
             prompt=(f"{i:02x}",),
+            output_tokens=9,
         )
         for i in range(50)
     ]

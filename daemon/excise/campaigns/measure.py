@@ -1,0 +1,158 @@
+"""What a group does as a whole: the features that rules of kind `campaign` compare."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from excise.campaigns.evidence import added, distinct, pooled
+from excise.campaigns.groups import Groups, owners
+from excise.features.conduct import AT, DAY_S
+from excise.features.interner import Rows
+from excise.features.state import Column, Matrix
+from excise.features.world import World
+from excise.model.entity import Kind
+
+#: an account takes part in the comparison of token shapes from this many answers on
+LEAST_ANSWERS = 2.0
+#: least variance of log2 tokens within a member: a tenth of an octave
+ROUNDING = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Feature columns of n groups; `rows` are what decisions know the groups by."""
+
+    rows: Rows
+    columns: dict[str, Column]
+    kind: Kind = Kind.CAMPAIGN
+
+    def __getitem__(self, name: str) -> Column:
+        return self.columns[name]
+
+    def at(self, group: int) -> dict[str, float]:
+        """Return the features of one group."""
+        return {name: float(column[group]) for name, column in self.columns.items()}
+
+
+def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
+    """Measure groups as they stand at `now`; `rows` names them, shape (n,)."""
+    sums = world.conduct.sums[groups.account] * world.fade(now)
+    everybody = world.conduct.sums[:, AT["output"]].sum() * world.fade(now)
+    total = {name: _sum(sums, name, groups) for name in ("requests", "output", "input", "answers")}
+    answers = np.maximum(total["answers"], 1e-9)
+    columns = {
+        "members": distinct(groups.of, world.conduct.principals(groups.account), groups.n),
+        "requests_24h": total["requests"],
+        "output_tokens_24h": total["output"],
+        "output_share": total["output"] / max(everybody, 1e-9),
+        "output_ratio": total["output"] / np.maximum(total["input"], 1.0),
+        "output_per_request": total["output"] / np.maximum(total["requests"], 1e-9),
+        "mean_output": np.exp2(_sum(sums, "log_output", groups) / answers) - 1.0,
+        "mean_input": np.exp2(_sum(sums, "log_input", groups) / answers) - 1.0,
+        "unevenness": _unevenness(sums[:, AT["requests"]], groups),
+        "unlikeness": np.maximum(
+            _unlikeness(sums, groups, "log_output"), _unlikeness(sums, groups, "log_input")
+        ),
+        "template_share": _template_share(world, groups, now),
+        "templates": _templates(world, groups),
+    }
+    columns |= _shares(sums, groups) | _exits(world, groups, now)
+    return Measured(rows, columns)
+
+
+def _sum(sums: Matrix, name: str, groups: Groups) -> Column:
+    return added(groups.of, sums[:, AT[name]], groups.n)
+
+
+def _shares(sums: Matrix, groups: Groups) -> dict[str, Column]:
+    of, n = groups.of, groups.n
+    moves, repeats = pooled(sums, "repeats", "moved", of, n)
+    alone, _ = pooled(sums, "repeats", "alone", of, n)
+    roams, _ = pooled(sums, "repeats", "roamed", of, n)
+    begins, _ = pooled(sums, "prompts", "begins", of, n)
+    taken, _ = pooled(sums, "prompts", "taken_over", of, n)
+    return {
+        "repeats": repeats,
+        "moves": moves,
+        "roams": roams,
+        "lone_returns": alone,
+        "begins": begins,
+        "taken_over": taken,
+    }
+
+
+def _unevenness(requests: Column, groups: Groups) -> Column:
+    """Variance over mean of members' requests: 1 where a scheduler draws members at random."""
+    n = np.maximum(added(groups.of, None, groups.n), 1)
+    mean = added(groups.of, requests, groups.n) / n
+    squares = added(groups.of, requests * requests, groups.n) / n
+    return (squares - mean * mean) / np.maximum(mean, 1e-9)
+
+
+def _unlikeness(sums: Matrix, groups: Groups, name: str) -> Column:
+    """F of a log quantity between members: about 1 where all draw from one distribution (Fisher).
+
+    The spread within members is at least `ROUNDING`, that of nearly constant lengths.
+    """
+    kept = sums[:, AT["answers"]] >= LEAST_ANSWERS
+    s, of, n = sums[kept], groups.of[kept], groups.n
+    answers, x, xx = s[:, AT["answers"]], s[:, AT[name]], s[:, AT[f"{name}_sq"]]
+    members, count, total = added(of, None, n), added(of, answers, n), added(of, x, n)
+    by_member = added(of, x * x / np.maximum(answers, 1e-9), n)
+    within = np.maximum(added(of, xx, n) - by_member, 0.0)
+    between = np.maximum(by_member - total * total / np.maximum(count, 1e-9), 0.0)
+    mean_within = np.maximum(within / np.maximum(count - members, 1e-6), ROUNDING)
+    return np.where(count > members, between / np.maximum(members - 1, 1) / mean_within, 0.0)
+
+
+def _template_share(world: World, groups: Groups, now: float) -> Column:
+    """Share of a group's prompts that are under the templates by which it is linked."""
+    ties, group = world.conduct.ties, _by_account(world, groups)
+    order = np.argsort(groups.templates)
+    templates, template_of = groups.templates[order], groups.template_of[order]
+    live = ties.live()
+    of = group[ties.account[live]]
+    live, of = live[of >= 0], of[of >= 0]
+    if not len(templates) or not len(live):
+        return np.zeros(groups.n)
+    place = np.minimum(np.searchsorted(templates, ties.template[live]), len(templates) - 1)
+    same = (templates[place] == ties.template[live]) & (template_of[place] == of)
+    requests = ties.sums[live, AT["requests"]] * world.fade(now)
+    under = added(of[same], requests[same], groups.n)
+    prompts = world.conduct.sums[groups.account, AT["prompts"]] * world.fade(now)
+    return np.minimum(1.0, under / np.maximum(added(groups.of, prompts, groups.n), 1e-9))
+
+
+def _templates(world: World, groups: Groups) -> Column:
+    """Count the distinct templates of a group's members."""
+    ties, live = world.conduct.ties, world.conduct.ties.live()
+    of = _by_account(world, groups)[ties.account[live]]
+    return distinct(of[of >= 0], ties.template[live[of >= 0]], groups.n)
+
+
+def _exits(world: World, groups: Groups, now: float) -> dict[str, Column]:
+    """Count a group's addresses and sites, and the share of its requests by shared addresses."""
+    links, group = world.links, _by_account(world, groups)
+    live = np.flatnonzero(links.last > now - DAY_S)
+    account = owners(world, links.use[live])
+    of = group[account]
+    live, of, account = live[of >= 0], of[of >= 0], account[of >= 0]
+    client = links.client[live]
+    requests = links.sums[live, 0] * world.fade(now)
+    keys, place = np.unique(of << 32 | client, return_inverse=True)
+    people = distinct(place, account, len(keys))
+    common = added(of, requests * (people[place] >= 2), groups.n)
+    return {
+        "clients": added(keys >> 32, None, groups.n),
+        "sites": distinct(of, world.sites(client).astype(np.int64), groups.n),
+        "shared_exits": common / np.maximum(added(of, requests, groups.n), 1e-9),
+    }
+
+
+def _by_account(world: World, groups: Groups) -> Rows:
+    """Return the group of every account row, -1 for none."""
+    group = np.full(len(world.conduct.last), -1, dtype=np.int64)
+    group[groups.account] = groups.of
+    return group

@@ -1,0 +1,58 @@
+"""Which fields the gateway logs: a signal whose field is missing sees nothing, and says so."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from excise.features.batch import Batch
+from excise.features.state import Column
+from excise.model.view import SignalView
+
+#: fields, and what is blind without them
+NEEDED = {
+    "account": "campaigns, verdicts on the account plane, whom a shared address would hit",
+    "org": "telling a customer's many keys from many customers",
+    "output_tokens": "volume and shape (bytes stand in for volume alone)",
+    "prompt": "templates, conversations, swept prompts",
+    "client stack": "uses: a stolen key beside its owner's",
+}
+#: a field that fewer requests than this have is as good as not logged
+BLIND = 0.05
+#: requests that the shares look back on
+MEMORY = 10_000.0
+
+
+class Signals:
+    """Owns a fading count of requests and of those that have each field."""
+
+    def __init__(self) -> None:
+        self.seen: Column = np.zeros(len(NEEDED) + 1)
+
+    def note(self, batch: Batch, at: slice) -> None:
+        """Count the records of a piece."""
+        keys = batch.keys[at]
+        answered = batch.sums[at, 4] == 0
+        fields = (
+            np.ones(len(keys), dtype=bool),
+            np.array([bool(k[1]) for k in keys]),
+            np.array([bool(o) for o in batch.org[at]]),
+            batch.tokens[at],
+            np.array([bool(p) for p in batch.prompt[at]]),
+            np.array([bool(k[2] or k[3]) for k in keys]),
+        )
+        self.seen *= max(0.0, 1.0 - len(keys) / MEMORY)
+        self.seen += [np.count_nonzero(f & answered) for f in fields]
+
+    def views(self) -> tuple[SignalView, ...]:
+        """Return each field's share of recent requests."""
+        total, found = float(self.seen[0]), self.seen[1:].tolist()
+        shares = [n / total if total else None for n in found]
+        return tuple(
+            SignalView(
+                field,
+                None if share is None else round(share, 3),
+                need,
+                share is not None and share < BLIND,
+            )
+            for (field, need), share in zip(NEEDED.items(), shares, strict=True)
+        )

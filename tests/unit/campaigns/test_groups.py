@@ -1,0 +1,131 @@
+"""Fleets are found by each of the ways that link them, and honest accounts are in no group."""
+
+import pytest
+
+from excise.campaigns.groups import find
+from excise.model.record import Record
+
+
+def expected(accounts):
+    return [sorted(f"fleet{i}" for i in range(accounts))]
+
+
+def test_accounts_that_move_under_one_prompt_are_a_group(seen, fleet, people, names):
+    world, now = seen(fleet(), people())
+
+    assert expected(12) == names(world, find(world, now))
+
+
+def test_without_prompts_shared_exits_link_the_same_accounts(seen, fleet, people, names):
+    world, now = seen(fleet(prompt="", count=240, exits=19), people())
+
+    assert expected(12) == names(world, find(world, now))
+
+
+def test_accounts_that_share_nothing_are_linked_by_one_behaviour(seen, fleet, people, names):
+    ways = [
+        Record(
+            ts=r.ts,
+            client=f"2001:db8:{i:x}::1",
+            account=r.account,
+            prompt=(f"f{i % 12:x}", *r.prompt[1:]),
+            input_tokens=90,
+            output_tokens=2500 + i % 7 * 300,
+            status=200,
+        )
+        for i, r in enumerate(fleet())
+    ]
+    world, now = seen(ways, people())
+
+    assert expected(12) == names(world, find(world, now))
+
+
+def test_a_prompt_sent_after_a_common_one_links_too(seen, fleet, people, names):
+    deeper = [
+        Record(
+            ts=r.ts,
+            client=r.client,
+            account=r.account,
+            prompt=("ca11", "f1ee", r.prompt[1]),
+            input_tokens=90,
+            output_tokens=3000,
+            status=200,
+        )
+        for r in fleet()
+    ]
+    world, now = seen(deeper, people())
+
+    assert expected(12) == names(world, find(world, now))
+
+
+@pytest.mark.parametrize("fields", [{"org": "one customer"}, {"status": 503}], ids=str)
+def test_keys_of_one_customer_and_failures_are_no_group(seen, fleet, fields):
+    world, now = seen(fleet(**fields))
+
+    assert 0 == find(world, now).n
+
+
+def test_people_who_share_a_prompt_are_no_group(seen, people):
+    world, now = seen(people(heads=120))
+
+    assert 0 == find(world, now).n
+
+
+def test_an_account_that_asks_for_other_things_is_left_out(seen, fleet, names, start):
+    other = [
+        Record(
+            ts=start + 100 + i * 1800.0,
+            client=f"2001:db8:{i % 37:x}::1",
+            account="other",
+            prompt=("f1ee", f"0{i:x}"),
+            input_tokens=9000,
+            output_tokens=20,
+            status=200,
+        )
+        for i in range(10)
+    ]
+    world, now = seen(fleet(), other)
+
+    assert expected(12) == names(world, find(world, now))
+
+
+def test_an_empty_world_has_no_groups(seen, start):
+    world, _ = seen()
+
+    assert 0 == find(world, start).n
+
+
+def test_a_fleet_under_a_prompt_that_people_use_takes_none_of_them_along(
+    seen, fleet, people, names
+):
+    world, now = seen(fleet(prompt="ca11", count=240, exits=19), people(heads=60))
+    groups = find(world, now)
+
+    assert expected(12) == names(world, groups)
+    assert 0xCA11 in groups.common.tolist()
+    assert not groups.own.any()
+
+
+def test_a_fleets_own_prompt_is_its_own(seen, fleet, people):
+    world, now = seen(fleet(), people())
+    groups = find(world, now)
+
+    assert [0xF1EE] == groups.templates[groups.own].tolist()
+
+
+def test_a_crowd_of_alike_accounts_among_as_many_others_is_no_group(seen, fleet):
+    ways = [
+        Record(
+            ts=r.ts,
+            client=f"2001:db8:{i:x}::1",
+            account=f"other{i % 40}",
+            prompt=(f"f{i % 40:x}", *r.prompt[1:]),
+            input_tokens=20 << i % 8,
+            output_tokens=20 << i % 40 // 8 * 2,
+            status=200,
+        )
+        for i, r in enumerate(fleet(count=200))
+    ]
+    world, now = seen(ways)
+
+    assert 0 == find(world, now).n
