@@ -28,8 +28,9 @@ from excise.simulate.traffic import (
 
 #: a campaign begins here, so that there is a usual before it
 BEGIN, END = 0.15, 0.98
-#: a question and the answer that is wanted: reasoning traces (arXiv 2501.19393), medians in tokens
-ASKED, TOLD = 180.0, 2_200.0
+#: a question and the answer that is wanted, medians in tokens: reasoning traces of data sets made
+#: for distillation are some 4,700 tokens long on average (arXiv 2501.19393)
+ASKED, TOLD = 180.0, 4_000.0
 #: mean over median of lengths with a spread of 0.8 octaves
 MEAN = 1.17
 
@@ -54,11 +55,13 @@ def _times(town: Town, count: int, begin: float = BEGIN, end: float = END) -> li
     return evenly(town, count, town.when(begin), town.when(end))
 
 
-def bulk(town: Town, *, share: float = 0.15) -> Iterator[Ask]:
-    """Yield one key at one address, as fast as it goes: an hour's worth of harvesting."""
-    who, client = _members(town, "bulk", 1), town.server()
-    times = _times(town, _count(town, share), BEGIN, BEGIN + 0.1)
-    yield from fleet(town, who, lambda _: client, times, asked=ASKED, told=TOLD)
+def bulk(
+    town: Town, *, share: float = 0.15, per_s: float = 10.0, told: float = TOLD
+) -> Iterator[Ask]:
+    """Yield one key at one address at ten requests a second, until it has what it wants."""
+    who, client, count = _members(town, "bulk", 1), town.server(), _count(town, share, told)
+    times = evenly(town, count, town.when(BEGIN), town.when(BEGIN) + count / per_s)
+    yield from fleet(town, who, lambda _: client, times, asked=ASKED, told=told)
 
 
 def stolen_key(town: Town, *, share: float = 0.15, exits: int = 300) -> Iterator[Ask]:

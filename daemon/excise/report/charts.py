@@ -1,0 +1,144 @@
+"""Charts as SVG text: the timeline of verdicts, the distribution of scores. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from excise.report.collect import SCORE_STEP, Bar
+from excise.report.text import grouped, moment, safe, short
+
+WIDTH, LEFT, RIGHT, TOP, BOTTOM = 1_000.0, 62.0, 8.0, 14.0, 30.0
+#: parts of a bar from the bottom up, with their class in the style sheet
+PARTS = ("served", "throttled", "stopped")
+
+
+def timeline(bars: Sequence[Bar], bar_s: float, unit: str) -> str:
+    """Return stacked bars over time."""
+    height = 250.0
+    most = max((b.served + b.throttled + b.stopped for b in bars), default=0)
+    if not most:
+        return _empty("There is nothing to draw: no request was read.")
+    top = nice(most)
+    step = (WIDTH - LEFT - RIGHT) / len(bars)
+    parts = [*_grid(top, height), *_times(bars, bar_s, step, height)]
+    for n, bar in enumerate(bars):
+        parts.append(_stack(bar, n, step, height, top, unit, bar_s))
+    return _svg(height, f"{unit} over time, by verdict", parts)
+
+
+def _stack(
+    bar: Bar, n: int, step: float, height: float, top: float, unit: str, bar_s: float
+) -> str:
+    x, base = LEFT + n * step, height - BOTTOM
+    scale = (height - TOP - BOTTOM) / top
+    told = [f"{moment(bar.ts)}, {short(bar_s / 60)} min"]
+    rects = []
+    for name in PARTS:
+        value = getattr(bar, name)
+        told.append(f"{name}: {grouped(value)} {unit}")
+        if value:
+            tall = value * scale
+            base -= tall
+            wide = max(step - (1.0 if step > 3 else 0.2), 0.5)
+            rects.append(
+                f'<rect class="{name}" x="{x:.1f}" y="{base:.1f}" width="{wide:.1f}"'
+                f' height="{max(tall, 0.6):.1f}"/>'
+            )
+    # the whole column answers to the pointer, also where the bar is low
+    rects.append(
+        f'<rect class="reach" x="{x:.1f}" y="{TOP}" width="{step:.1f}"'
+        f' height="{height - TOP - BOTTOM:.1f}"/>'
+    )
+    return f'<g class="bar"><title>{safe(chr(10).join(told))}</title>{"".join(rects)}</g>'
+
+
+def _times(bars: Sequence[Bar], bar_s: float, step: float, height: float) -> Iterator[str]:
+    span_s = bar_s * len(bars)
+    form = "%H:%M" if span_s <= 36 * 3_600 else "%d %b %H:%M" if span_s <= 4 * 86_400 else "%d %b"
+    wanted = span_s / 8
+    every = next((e for e in _ROUND_S if e >= wanted), math.ceil(wanted / 86_400) * 86_400)
+    at = math.ceil(bars[0].ts / every) * every
+    while at < bars[0].ts + span_s:
+        x = LEFT + (at - bars[0].ts) / bar_s * step
+        if x < WIDTH - 24:
+            yield f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="{height - BOTTOM}"' \
+                  f' y2="{height - BOTTOM + 5}"/>'  # fmt: skip
+            yield f'<text class="axis middle" x="{x:.1f}" y="{height - 10}">{moment(at, form)}' \
+                  "</text>"  # fmt: skip
+        at += every
+
+
+_ROUND_S = (60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400, 172_800)
+
+
+def scores(bins: Sequence[tuple[float, int, int]], rungs: Sequence[tuple[str, float]]) -> str:
+    """Return how many networks and accounts reached which score, on a scale of roots."""
+    height = 220.0
+    most = max((n + a for _, n, a in bins), default=0)
+    if not most:
+        return _empty("Nobody had any evidence.")
+    last = max(bins[-1][0] + SCORE_STEP, rungs[-1][1] + 4 * SCORE_STEP)
+    scale_x = (WIDTH - LEFT - RIGHT) / last
+    parts = list(_grid(nice(most), height, root=True))
+    for begin, networks, accounts in bins:
+        base = height - BOTTOM
+        told = f"score {begin:g} to {begin + SCORE_STEP:g}: {grouped(networks)} networks," \
+               f" {grouped(accounts)} accounts"  # fmt: skip
+        rects, below = [], 0
+        for name, count in (("network", networks), ("account", accounts)):
+            if count:
+                low = _root(below, nice(most), height)
+                below += count
+                tall = max(_root(below, nice(most), height) - low, 1.0)
+                rects.append(
+                    f'<rect class="{name}" x="{LEFT + begin * scale_x + 1:.1f}"'
+                    f' y="{base - low - tall:.1f}" width="{SCORE_STEP * scale_x - 2:.1f}"'
+                    f' height="{tall:.1f}"/>'
+                )
+        parts.append(f"<g><title>{safe(told)}</title>{''.join(rects)}</g>")
+    for name, at in rungs:
+        x = LEFT + at * scale_x
+        parts.append(
+            f'<line class="rung" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{height - BOTTOM}"/>'
+            f'<text class="axis" x="{x + 4:.1f}" y="{TOP + 9}">{safe(name)} {at:g}</text>'
+        )
+    ticks = range(0, int(last) + 1, 20)
+    parts += [
+        f'<text class="axis middle" x="{LEFT + t * scale_x:.1f}" y="{height - 10}">{t}</text>'
+        for t in ticks
+    ]
+    return _svg(height, "how many networks and accounts reached which score", parts)
+
+
+def _root(value: float, top: float, height: float) -> float:
+    return float(math.sqrt(value / top) * (height - TOP - BOTTOM))
+
+
+def _grid(top: float, height: float, *, root: bool = False) -> Iterator[str]:
+    shares = (0.0, 0.0625, 0.25, 0.5625, 1.0) if root else (0.0, 0.25, 0.5, 0.75, 1.0)
+    for share in shares:
+        tall = _root(share * top, top, height) if root else share * (height - TOP - BOTTOM)
+        y = height - BOTTOM - tall
+        yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        value = share * top
+        if value >= 1 or not share:
+            label = short(round(value) if value >= 1 else value)
+            yield f'<text class="axis end" x="{LEFT - 8}" y="{y + 4:.1f}">{label}</text>'
+
+
+def nice(value: float) -> float:
+    """Return the next 1, 2, 4 or 8 times a power of ten: it parts into quarters."""
+    power = 10.0 ** math.floor(math.log10(max(value, 1.0)))
+    return next(power * step for step in (1, 2, 4, 8, 10) if power * step >= value)
+
+
+def _svg(height: float, label: str, parts: Sequence[str]) -> str:
+    return (
+        f'<svg viewBox="0 0 {WIDTH:.0f} {height:.0f}" role="img" aria-label="{safe(label)}">'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+def _empty(text: str) -> str:
+    return f'<p class="none">{safe(text)}</p>'
