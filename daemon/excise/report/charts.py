@@ -9,30 +9,28 @@ from excise.report.collect import SCORE_STEP, Bar
 from excise.report.text import grouped, moment, safe, short
 
 WIDTH, LEFT, RIGHT, TOP, BOTTOM = 1_000.0, 62.0, 8.0, 14.0, 30.0
+#: height of the timeline
+BARS = 250.0
 #: parts of a bar from the bottom up, with their class in the style sheet
 PARTS = ("served", "throttled", "stopped")
 
 
 def timeline(bars: Sequence[Bar], bar_s: float, unit: str) -> str:
     """Return stacked bars over time."""
-    height = 250.0
     most = max((b.served + b.throttled + b.stopped for b in bars), default=0)
     if not most:
         return _empty("There is nothing to draw: no request was read.")
     top = nice(most)
     step = (WIDTH - LEFT - RIGHT) / len(bars)
-    parts = [*_grid(top, height), *_times(bars, bar_s, step, height)]
-    for n, bar in enumerate(bars):
-        parts.append(_stack(bar, n, step, height, top, unit, bar_s))
-    return _svg(height, f"{unit} over time, by verdict", parts)
+    scale = (BARS - TOP - BOTTOM) / top
+    parts = [*_grid(top, BARS), *_times(bars, bar_s, step)]
+    parts += [_stack(bar, LEFT + n * step, step, scale, unit) for n, bar in enumerate(bars)]
+    return _svg(BARS, f"{unit} over time, by verdict", parts)
 
 
-def _stack(
-    bar: Bar, n: int, step: float, height: float, top: float, unit: str, bar_s: float
-) -> str:
-    x, base = LEFT + n * step, height - BOTTOM
-    scale = (height - TOP - BOTTOM) / top
-    told = [f"{moment(bar.ts)}, {short(bar_s / 60)} min"]
+def _stack(bar: Bar, x: float, step: float, scale: float, unit: str) -> str:
+    base = BARS - BOTTOM
+    told = [f"from {moment(bar.ts)}"]
     rects = []
     for name in PARTS:
         value = getattr(bar, name)
@@ -48,12 +46,12 @@ def _stack(
     # the whole column answers to the pointer, also where the bar is low
     rects.append(
         f'<rect class="reach" x="{x:.1f}" y="{TOP}" width="{step:.1f}"'
-        f' height="{height - TOP - BOTTOM:.1f}"/>'
+        f' height="{BARS - TOP - BOTTOM:.1f}"/>'
     )
     return f'<g class="bar"><title>{safe(chr(10).join(told))}</title>{"".join(rects)}</g>'
 
 
-def _times(bars: Sequence[Bar], bar_s: float, step: float, height: float) -> Iterator[str]:
+def _times(bars: Sequence[Bar], bar_s: float, step: float) -> Iterator[str]:
     span_s = bar_s * len(bars)
     form = "%H:%M" if span_s <= 36 * 3_600 else "%d %b %H:%M" if span_s <= 4 * 86_400 else "%d %b"
     wanted = span_s / 8
@@ -62,10 +60,9 @@ def _times(bars: Sequence[Bar], bar_s: float, step: float, height: float) -> Ite
     while at < bars[0].ts + span_s:
         x = LEFT + (at - bars[0].ts) / bar_s * step
         if x < WIDTH - 24:
-            yield f'<line class="tick" x1="{x:.1f}" x2="{x:.1f}" y1="{height - BOTTOM}"' \
-                  f' y2="{height - BOTTOM + 5}"/>'  # fmt: skip
-            yield f'<text class="axis middle" x="{x:.1f}" y="{height - 10}">{moment(at, form)}' \
-                  "</text>"  # fmt: skip
+            base = BARS - BOTTOM
+            yield _line("tick", x, x, base, base + 5)
+            yield f'<text class="axis middle" x="{x:.1f}" y="{BARS - 10}">{moment(at, form)}</text>'
         at += every
 
 
@@ -83,8 +80,8 @@ def scores(bins: Sequence[tuple[float, int, int]], rungs: Sequence[tuple[str, fl
     parts = list(_grid(nice(most), height, root=True))
     for begin, networks, accounts in bins:
         base = height - BOTTOM
-        told = f"score {begin:g} to {begin + SCORE_STEP:g}: {grouped(networks)} networks," \
-               f" {grouped(accounts)} accounts"  # fmt: skip
+        reach = f"score {begin:g} to {begin + SCORE_STEP:g}"
+        told = f"{reach}: {grouped(networks)} networks, {grouped(accounts)} accounts"
         rects, below = [], 0
         for name, count in (("network", networks), ("account", accounts)):
             if count:
@@ -100,7 +97,7 @@ def scores(bins: Sequence[tuple[float, int, int]], rungs: Sequence[tuple[str, fl
     for name, at in rungs:
         x = LEFT + at * scale_x
         parts.append(
-            f'<line class="rung" x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{height - BOTTOM}"/>'
+            f"{_line('rung', x, x, TOP, height - BOTTOM)}"
             f'<text class="axis" x="{x + 4:.1f}" y="{TOP + 9}">{safe(name)} {at:g}</text>'
         )
     ticks = range(0, int(last) + 1, 20)
@@ -120,17 +117,25 @@ def _grid(top: float, height: float, *, root: bool = False) -> Iterator[str]:
     for share in shares:
         tall = _root(share * top, top, height) if root else share * (height - TOP - BOTTOM)
         y = height - BOTTOM - tall
-        yield f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        yield _line("grid", LEFT, WIDTH - RIGHT, y, y)
         value = share * top
         if value >= 1 or not share:
             label = short(round(value) if value >= 1 else value)
             yield f'<text class="axis end" x="{LEFT - 8}" y="{y + 4:.1f}">{label}</text>'
 
 
+def _line(kind: str, x1: float, x2: float, y1: float, y2: float) -> str:
+    return f'<line class="{kind}" x1="{x1:.1f}" x2="{x2:.1f}" y1="{y1:.1f}" y2="{y2:.1f}"/>'
+
+
 def nice(value: float) -> float:
-    """Return the next 1, 2, 4 or 8 times a power of ten: it parts into quarters."""
+    """Return the next round number: its quarters are round too."""
     power = 10.0 ** math.floor(math.log10(max(value, 1.0)))
-    return next(power * step for step in (1, 2, 4, 8, 10) if power * step >= value)
+    return next(
+        power * step
+        for step in (1, 1.2, 1.6, 2, 2.4, 3.2, 4, 4.8, 6, 8, 10)
+        if power * step >= value
+    )
 
 
 def _svg(height: float, label: str, parts: Sequence[str]) -> str:

@@ -46,8 +46,8 @@ def picture(net: Net, prompts: int) -> str:
     parts = [*_lines(net.edges, accounts, exits)]
     if prompts:
         parts += _spokes(accounts)
-    parts += [_circle(dot, "exit", 3.1) for dot in exits]
-    parts += [_circle(dot, "account", 4.2) for dot in accounts]
+    parts += [_circle(dot, "address", _radius(exits)) for dot in exits]
+    parts += [_circle(dot, "account", _radius(accounts)) for dot in accounts]
     if prompts:
         label = f"{prompts} prompt" + ("s" if prompts > 1 else "")
         parts.append(
@@ -136,6 +136,10 @@ def _spokes(accounts: list[Dot]) -> list[str]:
     return [f'<path class="spoke" d="{drawn}"/>']
 
 
+def _radius(dots: Sequence[Dot]) -> float:
+    return 5.4 if len(dots) <= 40 else 4.4 if len(dots) <= 130 else 3.2
+
+
 def _circle(dot: Dot, kind: str, radius: float) -> str:
     names = ", ".join(dot.names[:5]) + (" …" if len(dot.names) > 5 else "")
     state = {"none": "not acted on", "shared": "spared: others live behind it"}
@@ -148,8 +152,8 @@ def _circle(dot: Dot, kind: str, radius: float) -> str:
 
 
 def _caption(net: Net, accounts: list[Dot], exits: list[Dot]) -> str:
-    told = [f"{grouped(len(net.accounts))} accounts inside, {grouped(len(net.exits))} addresses"
-            f" outside."]  # fmt: skip
+    inside, outside = grouped(len(net.accounts)), grouped(len(net.exits))
+    told = [f"{inside} accounts inside, {outside} addresses outside."]
     for name, dots in (("accounts", accounts), ("addresses", exits)):
         each = max((len(dot.names) for dot in dots), default=1)
         if each > 1:

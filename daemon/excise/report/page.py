@@ -187,9 +187,9 @@ def _campaign(story: Story) -> str:
 
 def _told(detail: CampaignDetail) -> Iterator[str]:
     """Yield the sentences that are not the evidence table in other words."""
-    rules = tuple(e.rule for e in detail.explanation.evidence)
+    told = tuple(e.about for e in detail.explanation.evidence)
     for sentence in detail.explanation.sentences:
-        if not any(rule in sentence for rule in rules):
+        if not sentence.startswith(told):
             yield sentence
 
 

@@ -8,8 +8,8 @@ STYLE = """
 --line:#2a3542;--served:#4d6176;--throttled:#f0b429;--stopped:#ef5d64;--honest:#3fbf80;
 --account:#8795f5;--network:#4fb9d1;--accent:#9aa7ff}}
 *{box-sizing:border-box}
-body{margin:0;background:var(--bg);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",
-Roboto,"DejaVu Sans",sans-serif}
+body{margin:0;background:var(--bg);color:var(--ink);
+font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif}
 main{max-width:1120px;margin:0 auto;padding:28px 20px 60px}
 header{display:flex;justify-content:space-between;align-items:flex-end;gap:20px;flex-wrap:wrap;
 margin-bottom:18px}
@@ -61,8 +61,8 @@ th{color:var(--dim);font-weight:600;text-align:left;font-size:12px}
 th,td{padding:6px 10px 6px 0;border-bottom:1px solid var(--line);vertical-align:top}
 tr:last-child td{border-bottom:0}
 td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
-code,td.id{font-family:ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mono",monospace;font-size:12.5px;
-overflow-wrap:anywhere}
+code,td.id{font-family:ui-monospace,SFMono-Regular,Menlo,"DejaVu Sans Mono",monospace;
+font-size:12.5px;overflow-wrap:break-word}
 .bar-of{width:110px;height:6px}
 td.m{width:120px;vertical-align:middle}
 summary{cursor:pointer;color:var(--accent);font-size:13px;margin-top:8px}
