@@ -37,10 +37,14 @@ TALKS_FROM, TALKS = 5.0, 0.6
 HOME_FROM, HOME = 4.0, 0.2
 #: an account is old after this time; a template of which this share is old is common property
 OLD_S, OLD_SHARE = 14 * DAY_S, 0.4
+#: under a fleet's own template at most this share of the accounts is known to be used by people
+HONEST_SHARE = 0.1
+#: and of the accounts that came back at all, at least this share did so as a pool's do
+CAME_BACK, MOSTLY = 0.5, 0.6
 #: an address behind which more than this many times the drawn accounts live joins nobody
 OTHERS = 2.0
-#: fewest accounts in one cell of behaviour
-COHORT = 10
+#: fewest accounts in one window of behaviour, and how much denser it is than the rest of its kind
+COHORT, DENSER = 10, 4.0
 #: an account with this many answers whose typical one is this far from the others' is apart.
 #: Single answers spread by about an octave, the mean of six by less than half of one
 TELLING, APART_OCTAVES = 6.0, 2.0
@@ -52,7 +56,7 @@ class Groups:
 
     The strength is 1 where two things speak for it, one half for one: a shared template, a shared
     exit, a cell of behaviour, or that the account is drawn from a pool. `templates` are the
-    hashes that link group `template_of`.
+    hashes that link group `template_of`; `common` those that honest accounts use too.
     """
 
     n: int
@@ -61,6 +65,7 @@ class Groups:
     strength: Column
     templates: Hashes
     template_of: Rows
+    common: Hashes
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +101,15 @@ def find(world: World, now: float) -> Groups:
     accounts = active(world, now)
     if not len(accounts.rows):
         none = np.empty(0, dtype=np.int64)
-        return Groups(0, none, none, np.empty(0), none, none)
+        return Groups(0, none, none, np.empty(0), none, none, none)
     place = np.full(len(world.conduct.last), -1, dtype=np.int64)
     place[accounts.rows] = np.arange(len(accounts.rows))
-    edges = [_by_template(world, accounts, place, now), _by_exit(world, accounts, place, now)]
+    by_template, common = _by_template(world, accounts, place, now)
+    edges = [by_template, _by_exit(world, accounts, place, now)]
     linked = np.concatenate([member for member, _ in edges])
     edges.append(_by_behaviour(accounts, linked))
-    return _groups(accounts, [_alike(accounts, *e) if len(e[0]) else e for e in edges])
+    edges = [_alike(accounts, *e) if len(e[0]) else e for e in edges]
+    return _groups(accounts, edges, common)
 
 
 def _alike(accounts: Accounts, member: Rows, hub: Rows) -> tuple[Rows, Rows]:
@@ -131,7 +138,7 @@ def _medians(of: Rows, values: Column) -> Column:
     return middle
 
 
-def _groups(accounts: Accounts, edges: list[tuple[Rows, Rows]]) -> Groups:
+def _groups(accounts: Accounts, edges: list[tuple[Rows, Rows]], common: Hashes) -> Groups:
     """Join edges of (account place, hub) into groups of at least `LEAST` principals."""
     member = np.concatenate([m for m, _ in edges])
     hub, hubs = np.empty(0, dtype=np.int64), 0
@@ -164,17 +171,23 @@ def _groups(accounts: Accounts, edges: list[tuple[Rows, Rows]]) -> Groups:
         strength,
         templates[known],
         template_of[known],
+        common,
     )
 
 
-def _by_template(world: World, accounts: Accounts, place: Rows, now: float) -> tuple[Rows, Rows]:
-    """Join accounts by templates under which accounts are used like a pool."""
+def _by_template(
+    world: World, accounts: Accounts, place: Rows, now: float
+) -> tuple[tuple[Rows, Rows], Hashes]:
+    """Join accounts by templates under which accounts are used like a pool, and hardly others.
+
+    Also return the templates that are common property.
+    """
     ties = world.conduct.ties
     live = ties.live()
     live = live[(ties.last[live] > now - DAY_S) & (place[ties.account[live]] >= 0)]
     none = np.empty(0, dtype=np.int64)
     if not len(live):
-        return none, none
+        return (none, none), none
     hashes, of = np.unique(ties.template[live], return_inverse=True)
     at, n = place[ties.account[live]], len(hashes)
     people = distinct(of, accounts.principal[at], n)
@@ -182,11 +195,19 @@ def _by_template(world: World, accounts: Accounts, place: Rows, now: float) -> t
     begins, _ = pooled(sums, "prompts", "begins", of, n)
     moves, repeats = pooled(sums, "repeats", "moved", of, n)
     alone, _ = pooled(sums, "repeats", "alone", of, n)
-    old = np.bincount(of, accounts.old[at], n) / np.bincount(of, minlength=n)
+    heads = np.bincount(of, minlength=n)
+    old = np.bincount(of, accounts.old[at], n) / heads
+    honest = np.bincount(of, accounts.honest[at], n) / heads
+    came = sums[:, AT["repeats"]] >= CAME_BACK
+    away = np.maximum(sums[:, AT["moved"]], sums[:, AT["alone"]])
+    alike = np.bincount(of, came & (away >= POOLED * sums[:, AT["repeats"]]), n)
+    back = np.bincount(of, came, n)
+    shared = (honest > HONEST_SHARE) | (alike < MOSTLY * back)
     good = (people >= LEAST) & (begins >= BEGINS) & (repeats >= LEAST_REPEATS)
     good &= ((moves >= POOLED) | (alone >= POOLED)) & (old < OLD_SHARE)
+    good &= ~shared
     kept = good[of] & ~accounts.honest[at]
-    return at[kept], hashes[of[kept]]
+    return (at[kept], hashes[of[kept]]), hashes[(people >= LEAST) & (back >= LEAST) & shared]
 
 
 def _by_exit(world: World, accounts: Accounts, place: Rows, now: float) -> tuple[Rows, Rows]:
@@ -236,9 +257,13 @@ def _by_behaviour(accounts: Accounts, linked: Rows) -> tuple[Rows, Rows]:
         np.add.at(grid, (x + 1, y + 1), 1.0)
         window = sum(grid[i : i + 32, j : j + 32] for i in range(3) for j in range(3))
         best = int(np.argmax(window))
-        if np.max(window) < COHORT:
-            break
         inside = (abs(x - best // 32) <= 1) & (abs(y - best % 32) <= 1)
+        # What everybody of this kind does is no behaviour of a group's own.
+        others = grid[1:33, 1:33].copy()
+        others[x[inside], y[inside]] = 0.0
+        usual = 9.0 * others.sum() / max(1, np.count_nonzero(others))
+        if inside.sum() < max(COHORT, DENSER * usual):
+            break
         member.append(at[inside])
         hub.append(np.full(int(inside.sum()), number, dtype=np.int64))
         at, cell, number = at[~inside], [c[~inside] for c in cell], number + 1

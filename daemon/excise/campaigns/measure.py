@@ -16,6 +16,8 @@ from excise.model.entity import Kind
 
 #: an account takes part in the comparison of token shapes from this many answers on
 LEAST_ANSWERS = 2.0
+#: least variance of log2 tokens within a member: a tenth of an octave
+ROUNDING = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,9 @@ def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
         "mean_output": np.exp2(_sum(sums, "log_output", groups) / answers) - 1.0,
         "mean_input": np.exp2(_sum(sums, "log_input", groups) / answers) - 1.0,
         "unevenness": _unevenness(sums[:, AT["requests"]], groups),
-        "unlikeness": _unlikeness(sums, groups),
+        "unlikeness": np.maximum(
+            _unlikeness(sums, groups, "log_output"), _unlikeness(sums, groups, "log_input")
+        ),
         "template_share": _template_share(world, groups, now),
     }
     columns |= _shares(sums, groups) | _exits(world, groups, now)
@@ -65,11 +69,13 @@ def _shares(sums: Matrix, groups: Groups) -> dict[str, Column]:
     of, n = groups.of, groups.n
     moves, repeats = pooled(sums, "repeats", "moved", of, n)
     alone, _ = pooled(sums, "repeats", "alone", of, n)
+    roams, _ = pooled(sums, "repeats", "roamed", of, n)
     begins, _ = pooled(sums, "prompts", "begins", of, n)
     taken, _ = pooled(sums, "prompts", "taken_over", of, n)
     return {
         "repeats": repeats,
         "moves": moves,
+        "roams": roams,
         "lone_returns": alone,
         "begins": begins,
         "taken_over": taken,
@@ -84,19 +90,20 @@ def _unevenness(requests: Column, groups: Groups) -> Column:
     return (squares - mean * mean) / np.maximum(mean, 1e-9)
 
 
-def _unlikeness(sums: Matrix, groups: Groups) -> Column:
-    """F of log output between members: about 1 where all draw from one distribution (Fisher)."""
+def _unlikeness(sums: Matrix, groups: Groups, name: str) -> Column:
+    """F of a log quantity between members: about 1 where all draw from one distribution (Fisher).
+
+    The spread within members is at least `ROUNDING`, that of nearly constant lengths.
+    """
     kept = sums[:, AT["answers"]] >= LEAST_ANSWERS
     s, of, n = sums[kept], groups.of[kept], groups.n
-    answers, x, xx = (s[:, AT[c]] for c in ("answers", "log_output", "log_output_sq"))
-    members = added(of, None, n)
-    count, total = added(of, answers, n), added(of, x, n)
-    between = added(of, x * x / np.maximum(answers, 1e-9), n)
-    within = added(of, xx, n) - between
-    between = between - total * total / np.maximum(count, 1e-9)
-    mean_between = between / np.maximum(members - 1, 1)
-    mean_within = np.maximum(within, 1e-6) / np.maximum(count - members, 1e-6)
-    return np.where(count > members, mean_between / np.maximum(mean_within, 1e-9), 0.0)
+    answers, x, xx = s[:, AT["answers"]], s[:, AT[name]], s[:, AT[f"{name}_sq"]]
+    members, count, total = added(of, None, n), added(of, answers, n), added(of, x, n)
+    by_member = added(of, x * x / np.maximum(answers, 1e-9), n)
+    within = np.maximum(added(of, xx, n) - by_member, 0.0)
+    between = np.maximum(by_member - total * total / np.maximum(count, 1e-9), 0.0)
+    mean_within = np.maximum(within / np.maximum(count - members, 1e-6), ROUNDING)
+    return np.where(count > members, between / np.maximum(members - 1, 1) / mean_within, 0.0)
 
 
 def _template_share(world: World, groups: Groups, now: float) -> Column:

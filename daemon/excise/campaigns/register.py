@@ -72,6 +72,9 @@ class Register:
                 rows[g] = self._new(accounts, now)
             self._update(self.campaigns[int(rows[g])], groups, g, accounts, now)
         self._merge(rows, groups)
+        common = set(groups.common.tolist())
+        for campaign in self.campaigns.values():
+            campaign.templates = tuple(t for t in campaign.templates if t not in common)
         return rows
 
     def _overlaps(self, groups: Groups) -> list[tuple[int, int, int]]:

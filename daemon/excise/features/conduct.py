@@ -30,14 +30,25 @@ SUMS = (
     "repeats",  # requests of an account that was seen before
     "alone",  # repeats that stand alone
     "moved",  # repeats from another address (v4 /32, v6 /64) than the request before
+    "roamed",  # repeats from an unrelated network (v4 /16, v6 /32)
     "prompts",  # requests with a logged prompt
     "begins",  # of those, beginnings of a conversation
     "taken_over",  # of those, continuations of another account's conversation
     "log_output",
     "log_output_sq",
     "log_input",
+    "log_input_sq",
 )
 AT = {name: i for i, name in enumerate(SUMS)}
+
+
+def network_of(place: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """Return the v4 /16 or v6 /32 of places (see `World.places`), roughly what one provider has."""
+    six = (place & np.uint64(1)) == 1
+    wide: NDArray[np.uint64] = np.where(six, place >> np.uint64(33), place >> np.uint64(17))
+    wide <<= np.uint64(1)
+    wide[six] |= np.uint64(1)
+    return wide
 
 
 class Ties:
@@ -111,7 +122,7 @@ class Conduct:
         if not len(good):
             return read
         account, place, ts = account[good], place[good], ts[good]
-        repeats, alone, moved = self._steps(account, place, ts)
+        repeats, alone, moved, roamed = self._steps(account, place, ts)
         sums = batch.sums[at][good]
         logs = (batch.log_output[at][good], batch.log_input[at][good])
         columns = (
@@ -122,12 +133,14 @@ class Conduct:
             repeats,
             alone,
             moved,
+            roamed,
             read.known[good],
             read.begins[good],
             read.taken_over[good],
             logs[0],
             logs[0] * logs[0],
             logs[1],
+            logs[1] * logs[1],
         )
         added: Matrix = np.stack([c.astype(np.float64) for c in columns]) * weight[good]
         for column, values in enumerate(added):
@@ -139,7 +152,7 @@ class Conduct:
 
     def _steps(
         self, account: Rows, place: NDArray[np.uint64], ts: Column
-    ) -> tuple[Column, Bools, Bools]:
+    ) -> tuple[Column, Bools, Bools, Bools]:
         """Compare each record with its account's one before; remember the newest of each."""
         groups = grouped(account, None)
         order = groups.order
@@ -148,13 +161,14 @@ class Conduct:
         heads = groups.rows[groups.starts]
         before[groups.starts], left[groups.starts] = self.last[heads], self.place[heads]
         seen = np.empty(len(ts), dtype=bool)
-        alone, moved = np.empty_like(seen), np.empty_like(seen)
+        alone, moved, roamed = (np.empty_like(seen) for _ in range(3))
         known = before > 0
         seen[order] = known
         alone[order] = known & (ts[order] - before > ALONE_S)
         moved[order] = known & (place[order] != left)
+        roamed[order] = known & (network_of(place[order]) != network_of(left))
         self.last[account], self.place[account] = ts, place  # numpy assigns in order
-        return seen.astype(np.float64), alone, moved
+        return seen.astype(np.float64), alone, moved, roamed
 
     def _tie(self, account: Rows, template: Hashes, added: Matrix, ts: Column) -> None:
         pairs = zip(account.tolist(), template.tolist(), strict=True)

@@ -104,6 +104,7 @@ def _campaigns() -> list[Feature]:
         Feature("output_share", only, "share", "of all accounts' output tokens, 24 h"),
         Feature("repeats", only, "requests", "of accounts seen before; at most 20 an account"),
         Feature("moves", only, "share", "of repeats, from another address than before"),
+        Feature("roams", only, "share", "of repeats, from an unrelated network (v4 /16, v6 /32)"),
         Feature("lone_returns", only, "share", "of repeats, after a pause of over 20 min"),
         Feature("begins", only, "share", "of prompts, that begin a conversation"),
         Feature("taken_over", only, "share", "of prompts, that go on with another's conversation"),
@@ -112,7 +113,7 @@ def _campaigns() -> list[Feature]:
         Feature("sites", only, "sites", "distinct v4 /24 and v6 /48"),
         Feature("output_per_request", only, "tokens", "mean output tokens of a request, 24 h"),
         Feature("unevenness", only, "ratio", "variance over mean of members' requests"),
-        Feature("unlikeness", only, "ratio", "variance of log output between / within members"),
+        Feature("unlikeness", only, "ratio", "variance of log tokens between / within members"),
     ]
 
 

@@ -27,6 +27,7 @@ def groups():
             np.ones(len(of)),
             np.array([t for t, _ in pairs], dtype=np.int64),
             np.array([g for _, g in pairs], dtype=np.int64),
+            np.empty(0, dtype=np.int64),
         )
 
     return make
