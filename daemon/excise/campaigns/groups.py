@@ -8,7 +8,7 @@ template, an exit, one narrow behaviour) are one group. What nearly everybody sh
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,7 +40,10 @@ OLD_S, OLD_SHARE = 14 * DAY_S, 0.4
 #: under a fleet's own template at most this share of the accounts is known to be used by people
 HONEST_SHARE = 0.1
 #: and of the accounts that came back at all, at least this share did so as a pool's do
-CAME_BACK, MOSTLY = 0.5, 0.6
+ONCE, MOSTLY = 0.5, 0.6
+#: it is the fleet's own where nearly all that came back twice did so as a pool's do; or most of
+#: them, where hardly a prompt under it continues anything
+TWICE, NEARLY_ALL, NO_TALK = 1.5, 0.8, 0.98
 #: an address behind which more than this many times the drawn accounts live joins nobody
 OTHERS = 2.0
 #: fewest accounts in one window of behaviour, and how much denser it is than the rest of its kind
@@ -56,7 +59,9 @@ class Groups:
 
     The strength is 1 where two things speak for it, one half for one: a shared template, a shared
     exit, a cell of behaviour, or that the account is drawn from a pool. `templates` are the
-    hashes that link group `template_of`; `common` those that honest accounts use too.
+    hashes that link group `template_of`; `own` says which of
+    them nobody else uses, `common` are templates that others use too. `honest` are accounts that
+    are used like people's.
     """
 
     n: int
@@ -66,6 +71,8 @@ class Groups:
     templates: Hashes
     template_of: Rows
     common: Hashes
+    own: Bools
+    honest: Rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +108,16 @@ def find(world: World, now: float) -> Groups:
     accounts = active(world, now)
     if not len(accounts.rows):
         none = np.empty(0, dtype=np.int64)
-        return Groups(0, none, none, np.empty(0), none, none, none)
+        return Groups(0, none, none, np.empty(0), none, none, none, none > 0, none)
     place = np.full(len(world.conduct.last), -1, dtype=np.int64)
     place[accounts.rows] = np.arange(len(accounts.rows))
-    by_template, common = _by_template(world, accounts, place, now)
+    by_template, common, own = _by_template(world, accounts, place, now)
     edges = [by_template, _by_exit(world, accounts, place, now)]
     linked = np.concatenate([member for member, _ in edges])
     edges.append(_by_behaviour(accounts, linked))
     edges = [_alike(accounts, *e) if len(e[0]) else e for e in edges]
-    return _groups(accounts, edges, common)
+    found = _groups(accounts, edges, common)
+    return replace(found, own=np.isin(found.templates, own), honest=accounts.rows[accounts.honest])
 
 
 def _alike(accounts: Accounts, member: Rows, hub: Rows) -> tuple[Rows, Rows]:
@@ -172,22 +180,24 @@ def _groups(accounts: Accounts, edges: list[tuple[Rows, Rows]], common: Hashes) 
         templates[known],
         template_of[known],
         common,
+        np.zeros(int(known.sum()), dtype=bool),
+        np.empty(0, dtype=np.int64),
     )
 
 
 def _by_template(
     world: World, accounts: Accounts, place: Rows, now: float
-) -> tuple[tuple[Rows, Rows], Hashes]:
+) -> tuple[tuple[Rows, Rows], Hashes, Hashes]:
     """Join accounts by templates under which accounts are used like a pool, and hardly others.
 
-    Also return the templates that are common property.
+    Also return the templates that are common property, and those that are a fleet's own.
     """
     ties = world.conduct.ties
     live = ties.live()
     live = live[(ties.last[live] > now - DAY_S) & (place[ties.account[live]] >= 0)]
     none = np.empty(0, dtype=np.int64)
     if not len(live):
-        return (none, none), none
+        return (none, none), none, none
     hashes, of = np.unique(ties.template[live], return_inverse=True)
     at, n = place[ties.account[live]], len(hashes)
     people = distinct(of, accounts.principal[at], n)
@@ -198,16 +208,20 @@ def _by_template(
     heads = np.bincount(of, minlength=n)
     old = np.bincount(of, accounts.old[at], n) / heads
     honest = np.bincount(of, accounts.honest[at], n) / heads
-    came = sums[:, AT["repeats"]] >= CAME_BACK
-    away = np.maximum(sums[:, AT["moved"]], sums[:, AT["alone"]])
-    alike = np.bincount(of, came & (away >= POOLED * sums[:, AT["repeats"]]), n)
-    back = np.bincount(of, came, n)
-    shared = (honest > HONEST_SHARE) | (alike < MOSTLY * back)
+    repeats_of = sums[:, AT["repeats"]]
+    away = np.maximum(sums[:, AT["moved"]], sums[:, AT["alone"]]) >= POOLED * repeats_of
+    like, back = (np.bincount(of, (repeats_of >= ONCE) & w, n) for w in (away, True))
+    like2, back2 = (np.bincount(of, (repeats_of >= TWICE) & w, n) for w in (away, True))
+    shared = (honest > HONEST_SHARE) | (like < MOSTLY * back)
+    own = (like2 >= NEARLY_ALL * back2) | ((begins >= NO_TALK) & (like2 >= MOSTLY * back2))
+    own &= back2 >= LEAST
     good = (people >= LEAST) & (begins >= BEGINS) & (repeats >= LEAST_REPEATS)
     good &= ((moves >= POOLED) | (alone >= POOLED)) & (old < OLD_SHARE)
     good &= ~shared
-    kept = good[of] & ~accounts.honest[at]
-    return (at[kept], hashes[of[kept]]), hashes[(people >= LEAST) & (back >= LEAST) & shared]
+    # Until a template is known to be the fleet's own, only those link whose own conduct is seen.
+    kept = good[of] & ~accounts.honest[at] & (own[of] | ((repeats_of >= ONCE) & away))
+    common = hashes[(people >= LEAST) & (back2 >= LEAST) & (shared | ~own)]
+    return (at[kept], hashes[of[kept]]), common, hashes[good & own]
 
 
 def _by_exit(world: World, accounts: Accounts, place: Rows, now: float) -> tuple[Rows, Rows]:

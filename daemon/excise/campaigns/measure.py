@@ -56,6 +56,7 @@ def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
             _unlikeness(sums, groups, "log_output"), _unlikeness(sums, groups, "log_input")
         ),
         "template_share": _template_share(world, groups, now),
+        "templates": _templates(world, groups),
     }
     columns |= _shares(sums, groups) | _exits(world, groups, now)
     return Measured(rows, columns)
@@ -122,6 +123,13 @@ def _template_share(world: World, groups: Groups, now: float) -> Column:
     under = added(of[same], requests[same], groups.n)
     prompts = world.conduct.sums[groups.account, AT["prompts"]] * world.fade(now)
     return np.minimum(1.0, under / np.maximum(added(groups.of, prompts, groups.n), 1e-9))
+
+
+def _templates(world: World, groups: Groups) -> Column:
+    """Count the distinct templates of a group's members."""
+    ties, live = world.conduct.ties, world.conduct.ties.live()
+    of = _by_account(world, groups)[ties.account[live]]
+    return distinct(of[of >= 0], ties.template[live[of >= 0]], groups.n)
 
 
 def _exits(world: World, groups: Groups, now: float) -> dict[str, Column]:

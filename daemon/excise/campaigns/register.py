@@ -23,6 +23,8 @@ FORGOTTEN_S = 14 * 86_400.0
 MOST = 1_000
 #: a campaign that lies to this share in another's group is part of it
 MERGES = 0.5
+#: the strength of a member for which two things speak
+SURE = 1.0
 
 
 @dataclass(slots=True)
@@ -72,10 +74,20 @@ class Register:
                 rows[g] = self._new(accounts, now)
             self._update(self.campaigns[int(rows[g])], groups, g, accounts, now)
         self._merge(rows, groups)
-        common = set(groups.common.tolist())
-        for campaign in self.campaigns.values():
-            campaign.templates = tuple(t for t in campaign.templates if t not in common)
+        self._clear(groups)
         return rows
+
+    def _clear(self, groups: Groups) -> None:
+        """Take out who turned out honest, and whom a template brought that others use too."""
+        common, honest = set(groups.common.tolist()), set(groups.honest.tolist())
+        for campaign in self.campaigns.values():
+            lost = common.intersection(campaign.templates)
+            campaign.templates = tuple(t for t in campaign.templates if t not in lost)
+            campaign.accounts = {
+                a: s
+                for a, s in campaign.accounts.items()
+                if a not in honest and not (lost and s < SURE)
+            }
 
     def _overlaps(self, groups: Groups) -> list[tuple[int, int, int]]:
         """Return (shared accounts or templates, campaign, group), where there are any."""
@@ -108,7 +120,7 @@ class Register:
         strength = groups.strength[groups.of == g]
         members = dict(zip(accounts.tolist(), strength.tolist(), strict=True))
         campaign.accounts |= {a: s for a, s in members.items() if a not in self.released}
-        mine = groups.templates[groups.template_of == g].tolist()
+        mine = groups.templates[(groups.template_of == g) & groups.own].tolist()
         campaign.templates = tuple(sorted({*campaign.templates, *mine}))
 
     def _merge(self, rows: Rows, groups: Groups) -> None:

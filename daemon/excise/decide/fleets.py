@@ -8,7 +8,7 @@ from excise.decide.crowd import WAVE_S, Crowd
 from excise.decide.score import Score
 from excise.features.state import Column
 from excise.features.world import World
-from excise.model.decision import Decision, Op
+from excise.model.decision import Decision, Op, Origin, Plane
 from excise.model.entity import Kind
 
 Assess = Callable[[int, float], None]
@@ -41,12 +41,18 @@ class Fleets:
         """Look which campaigns are enforced; meet the members of those that are so anew."""
         before = self._enforced()
         fresh = self._crowd.review(now)
-        if ended := before - self._enforced():
-            for decision in list(self._crowd.docket.book.active.values()):
-                if decision.campaign in ended:
-                    self._end(decision, Op.LIFT, now)
+        ended = before - self._enforced()
+        for decision in list(self._crowd.docket.book.active.values()):
+            if decision.campaign in ended or (decision.campaign and self._left(decision)):
+                self._end(decision, Op.LIFT, now)
         for campaign in fresh:
             self.wave(self._crowd.queue(campaign), now)
+
+    def _left(self, decision: Decision) -> bool:
+        """Whether a verdict is on an account that is no member any more."""
+        row = self._world.accounts.rows.get(decision.target)
+        on_account = decision.plane is Plane.ACCOUNT and decision.origin is Origin.RULES
+        return on_account and row is not None and not self._crowd.cases.campaign_of[row]
 
     def _enforced(self) -> set[str]:
         return {c.id for c in self._crowd.register.campaigns.values() if c.enforced_at}

@@ -125,6 +125,7 @@ COMMON = (
     "mean_output",
     "mean_input",
     "clients",
+    "templates",
 )
 
 

@@ -28,6 +28,8 @@ def groups():
             np.array([t for t, _ in pairs], dtype=np.int64),
             np.array([g for _, g in pairs], dtype=np.int64),
             np.empty(0, dtype=np.int64),
+            np.ones(len(pairs), dtype=bool),
+            np.empty(0, dtype=np.int64),
         )
 
     return make
