@@ -12,6 +12,7 @@ from collections.abc import Iterator
 
 from excise.simulate.traffic import (
     BROWSERS,
+    DECODE_RATE,
     HARNESSES,
     HOUR_S,
     SCRIPT,
@@ -56,11 +57,12 @@ def _times(town: Town, count: int, begin: float = BEGIN, end: float = END) -> li
 
 
 def bulk(
-    town: Town, *, share: float = 0.15, per_s: float = 10.0, told: float = TOLD
+    town: Town, *, share: float = 0.15, streams: int = 16, told: float = TOLD
 ) -> Iterator[Ask]:
-    """Yield one key at one address at ten requests a second, until it has what it wants."""
+    """Yield one key at one address that keeps 16 answers under way until it has what it wants."""
     who, client, count = _members(town, "bulk", 1), town.server(), _count(town, share, told)
-    times = evenly(town, count, town.when(BEGIN), town.when(BEGIN) + count / per_s)
+    lasts_s = count * told * MEAN / DECODE_RATE / streams
+    times = evenly(town, count, town.when(BEGIN), town.when(BEGIN) + lasts_s)
     yield from fleet(town, who, lambda _: client, times, asked=ASKED, told=told)
 
 
