@@ -114,14 +114,12 @@ def _root(value: float, top: float, height: float) -> float:
 
 def _grid(top: float, height: float, *, root: bool = False) -> Iterator[str]:
     shares = (0.0, 0.0625, 0.25, 0.5625, 1.0) if root else (0.0, 0.25, 0.5, 0.75, 1.0)
-    for share in shares:
-        tall = _root(share * top, top, height) if root else share * (height - TOP - BOTTOM)
-        y = height - BOTTOM - tall
+    for value in sorted({round(share * top) for share in shares}):
+        y = height - BOTTOM - (height - TOP - BOTTOM) * value / top
+        if root:
+            y = height - BOTTOM - _root(value, top, height)
         yield _line("grid", LEFT, WIDTH - RIGHT, y, y)
-        value = share * top
-        if value >= 1 or not share:
-            label = short(round(value) if value >= 1 else value)
-            yield f'<text class="axis end" x="{LEFT - 8}" y="{y + 4:.1f}">{label}</text>'
+        yield f'<text class="axis end" x="{LEFT - 8}" y="{y + 4:.1f}">{short(value)}</text>'
 
 
 def _line(kind: str, x1: float, x2: float, y1: float, y2: float) -> str:

@@ -292,9 +292,9 @@ def _notes(report: Report) -> str:
     told = [*s.alarms]
     if s.alarm_count > len(s.alarms):
         told.append(f"and {s.alarm_count - len(s.alarms):,} alarms more")
-    told += [f"{n:,} lines rejected: {reason}" for reason, n in s.rejects.items()]
+    told += [f"lines rejected, {reason}: {n:,}" for reason, n in s.rejects.items()]
     if s.unknown_fields:
-        told.append(f"about {s.unknown_fields:,} unknown fields ignored")
+        told.append(f"unknown fields ignored: about {s.unknown_fields:,}")
     if not told:
         return ""
     items = "".join(f"<li>{safe(text)}</li>" for text in told)
