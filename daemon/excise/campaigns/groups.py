@@ -51,6 +51,8 @@ COHORT, DENSER = 10, 4.0
 #: an account with this many answers whose typical one is this far from the others' is apart.
 #: Single answers spread by about an octave, the mean of six by less than half of one
 TELLING, APART_OCTAVES = 6.0, 2.0
+#: the same where nothing but behaviour links them: closer, and sooner
+COHORT_TELLING, COHORT_OCTAVES = 2.5, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,13 +116,23 @@ def find(world: World, now: float) -> Groups:
     by_template, common, own = _by_template(world, accounts, place, now)
     edges = [by_template, _by_exit(world, accounts, place, now)]
     linked = np.concatenate([member for member, _ in edges])
-    edges.append(_by_behaviour(accounts, linked))
+    cohort = _by_behaviour(accounts, linked)
+    if len(cohort[0]):
+        cohort = _alike(accounts, *cohort, telling=COHORT_TELLING, apart=COHORT_OCTAVES)
+    edges.append(cohort)
     edges = [_alike(accounts, *e) if len(e[0]) else e for e in edges]
     found = _groups(accounts, edges, common)
     return replace(found, own=np.isin(found.templates, own), honest=accounts.rows[accounts.honest])
 
 
-def _alike(accounts: Accounts, member: Rows, hub: Rows) -> tuple[Rows, Rows]:
+def _alike(
+    accounts: Accounts,
+    member: Rows,
+    hub: Rows,
+    *,
+    telling: float = TELLING,
+    apart: float = APART_OCTAVES,
+) -> tuple[Rows, Rows]:
     """Leave out whose typical input or output is far from that of the others of a hub or group.
 
     Who meets a fleet at an address, or copies its template, is not one of it.
@@ -129,10 +141,10 @@ def _alike(accounts: Accounts, member: Rows, hub: Rows) -> tuple[Rows, Rows]:
     answers = np.maximum(s[:, AT["answers"]], 1e-9)
     _, of = np.unique(hub, return_inverse=True)
     kept = np.ones(len(member), dtype=bool)
-    sure = s[:, AT["answers"]] >= TELLING
+    sure = s[:, AT["answers"]] >= telling
     for name in ("log_output", "log_input"):
         typical = s[:, AT[name]] / answers
-        kept &= ~sure | (abs(typical - _medians(of, typical)[of]) <= APART_OCTAVES)
+        kept &= ~sure | (abs(typical - _medians(of, typical)[of]) <= apart)
     return member[kept], hub[kept]
 
 

@@ -202,7 +202,9 @@ class Cases:
             return 0.0
         uses = self.world.uses_of(account)
         of = {use: set(self.clients_of(use)) for use in uses}
-        bad = {u for u in uses if u in self.dossiers[Kind.USE] or self.driven(u, 1.0, now)}
+        bad = {u for u in uses if self.hot_use[u] or self.driven(u, 1.0, now)}
+        if not bad:  # beside a use that is hot, one kind of evidence alone makes no other guilty
+            bad = {u for u in uses if u in self.dossiers[Kind.USE]}
         tainted = set().union(*(of[u] for u in bad))
         honest = [u for u in uses if u not in bad and len(of[u] & tainted) * 2 <= len(of[u])]
         requests = self.world.decayed("requests_24h", Kind.USE, np.array(uses, int), now)

@@ -12,7 +12,7 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from math import inf
 from operator import attrgetter
 
-from excise.model.decision import DecisionEvent
+from excise.model.decision import Decision, DecisionEvent, Plane
 from excise.model.entity import Kind
 from excise.model.record import Decoded, Record
 from excise.model.step import Alarm, Effect, Finding
@@ -67,6 +67,7 @@ class Accounting:
         for effect in effects:
             if isinstance(effect, DecisionEvent):
                 changes.append(effect)
+                self._member(effect.decision)
             elif isinstance(effect, Finding):
                 self._finding(effect)
             else:
@@ -95,6 +96,11 @@ class Accounting:
             self._evident.add((Kind.ACCOUNT, entity.name.partition(" via ")[0]))
         else:
             self._evident.add((entity.kind, entity.name))
+
+    def _member(self, decision: Decision) -> None:
+        """Take the evidence on a campaign for evidence on the accounts that are enforced for it."""
+        if decision.campaign and decision.enforcing and decision.plane is Plane.ACCOUNT:
+            self._evident.add((Kind.ACCOUNT, decision.target))
 
     def _alarm(self, alarm: Alarm) -> None:
         self._alarm_count += 1

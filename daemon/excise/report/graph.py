@@ -159,5 +159,5 @@ def _caption(net: Net, accounts: list[Dot], exits: list[Dot]) -> str:
         if each > 1:
             told.append(f"A dot stands for up to {each} {name}.")
     if len(net.edges) > MOST_EDGES:
-        told.append(f"Lines: the busiest {MOST_EDGES} of {grouped(len(net.edges))} pairs.")
+        told.append(f"At most {MOST_EDGES} lines, the busiest.")
     return " ".join(told)

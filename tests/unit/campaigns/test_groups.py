@@ -93,3 +93,39 @@ def test_an_empty_world_has_no_groups(seen, start):
     world, _ = seen()
 
     assert 0 == find(world, start).n
+
+
+def test_a_fleet_under_a_prompt_that_people_use_takes_none_of_them_along(
+    seen, fleet, people, names
+):
+    world, now = seen(fleet(prompt="ca11", count=240, exits=19), people(heads=60))
+    groups = find(world, now)
+
+    assert expected(12) == names(world, groups)
+    assert 0xCA11 in groups.common.tolist()
+    assert not groups.own.any()
+
+
+def test_a_fleets_own_prompt_is_its_own(seen, fleet, people):
+    world, now = seen(fleet(), people())
+    groups = find(world, now)
+
+    assert [0xF1EE] == groups.templates[groups.own].tolist()
+
+
+def test_a_crowd_of_alike_accounts_among_as_many_others_is_no_group(seen, fleet):
+    ways = [
+        Record(
+            ts=r.ts,
+            client=f"2001:db8:{i:x}::1",
+            account=f"other{i % 40}",
+            prompt=(f"f{i % 40:x}", *r.prompt[1:]),
+            input_tokens=20 << i % 8,
+            output_tokens=20 << i % 40 // 8 * 2,
+            status=200,
+        )
+        for i, r in enumerate(fleet(count=200))
+    ]
+    world, now = seen(ways)
+
+    assert 0 == find(world, now).n

@@ -227,3 +227,20 @@ def test_a_throttle_without_a_tier_is_the_strictest(engine, place, active):
     watched = engine()
     watched.step([place(action=Action.THROTTLE)], 1.7e9)
     assert {CLIENT: "crawl"} == active(watched)
+
+
+def test_an_owner_who_is_busy_that_day_keeps_the_key_beside_a_thief(
+    engine, rule, ask, wait, active
+):
+    spread = [
+        rule(f"{f}.x", f, 39.0, "requests_1h", 20.0, kind=Kind.USE) for f in ("graph", "shape")
+    ]
+    busy = rule("volume.x", "volume", 30.0, "requests_1h", 8.0, kind=Kind.USE)
+    watched = engine(*spread, busy)
+    ask(watched, "192.0.2.1", count=15, account="key", user_agent="owner/1")
+    ask(watched, "203.0.113.7", count=60, account="key", user_agent="thief/1")
+    wait(watched, 12)
+    ask(watched, "203.0.113.7", count=3, account="key", user_agent="thief/1")
+
+    assert "observe" == active(watched)["key"]
+    assert "drop" == active(watched)["203.0.113.7/32"]

@@ -76,3 +76,19 @@ def test_a_forgotten_account_leaves_nothing(engine, observe, record):
 
     assert 0 == conduct.org[row] == len(conduct.ties.live())
     assert not conduct.sums[row].any()
+
+
+@pytest.mark.parametrize(
+    ("there", "roams"),
+    [
+        ("203.0.113.99", 0),
+        ("203.0.7.7", 0),
+        ("198.51.100.9", 1),
+        ("2001:db8:7::1", 1),
+    ],
+)
+def test_who_moves_within_one_providers_networks_does_not_roam(sums, there, roams):
+    found = sums((0, HERE), (60, there))
+
+    assert roams == round(found["roamed"] / found["requests"] * 2)
+    assert 1 == round(found["moved"] / found["requests"] * 2)
