@@ -71,7 +71,7 @@ HYDRA = Shape(
     "hydra", (*(f"10.{70 + n}.{(37 * n) % 250}.{11 + n}" for n in range(39)), *OFFICE.addresses),
     tuple(f"key-hydra-{n}" for n in range(60)), "openai-python/2.8",
     "Solve the problem. Write out every step of your reasoning before the answer.", 1,
-    (4.0, 8.0), (30, 60), (900, 1800),
+    (2.0, 5.0), (30, 60), (700, 1300),
     rotates=True, stride=20,
 )  # fmt: skip
 ALL = (*HONEST, HARVESTER, HYDRA)
