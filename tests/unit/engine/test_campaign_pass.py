@@ -53,6 +53,6 @@ def test_a_shorter_time_holds_at_once(engine):
     assert 1 == len(engine.campaigns())
 
 
-def test_a_time_that_is_none_is_refused():
-    _, (error,) = parse_config(read_yaml("policy: {campaign_pass: 0s}\n", "excise.yaml"))
+def test_a_time_shorter_than_a_second_is_refused():
+    _, (error,) = parse_config(read_yaml("policy: {campaign_pass: 500ms}\n", "excise.yaml"))
     assert "campaign_pass is at least 1s" in str(error)
