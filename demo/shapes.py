@@ -16,7 +16,7 @@ class Shape:
     Each of `addresses` runs `parallel` workers. A worker takes an account, asks, waits
     `pause_s`, asks again. `question_words` and `answer_tokens` are ranges. A `memory` above 0
     keeps that many earlier turns in the prompt, as chats and agents do. A shape that
-    `rotates` changes the account with every request; others keep one for each worker.
+    `rotates` changes the account with every request, by `stride`; others keep one for each worker.
     """
 
     name: str
@@ -31,10 +31,11 @@ class Shape:
     stream: bool = True
     memory: int = 0
     rotates: bool = False
+    stride: int = 1
 
     def account(self, address_index: int, worker: int, turn: int) -> str:
         """Whose key this request carries."""
-        index = address_index * self.parallel + worker + (turn if self.rotates else 0)
+        index = address_index * self.parallel + worker + (turn * self.stride if self.rotates else 0)
         return self.accounts[index % len(self.accounts)]
 
 
@@ -65,12 +66,20 @@ HARVESTER = Shape(
     (0.0, 0.05), (40, 80), (1500, 4000),
     rotates=True,
 )  # fmt: skip
-ALL = (*HONEST, HARVESTER)
+#: one machine of the office is an exit of the pool, as machines with a "free VPN" are
+HYDRA = Shape(
+    "hydra", (*(f"10.{70 + n}.{(37 * n) % 250}.{11 + n}" for n in range(39)), *OFFICE.addresses),
+    tuple(f"key-hydra-{n}" for n in range(60)), "openai-python/2.8",
+    "Solve the problem. Write out every step of your reasoning before the answer.", 1,
+    (2.0, 5.0), (30, 60), (700, 1300),
+    rotates=True, stride=20,
+)  # fmt: skip
+ALL = (*HONEST, HARVESTER, HYDRA)
 
 
 def client_addresses() -> list[str]:
     """Return every address of the client side."""
-    return [address for shape in ALL for address in shape.addresses]
+    return list(dict.fromkeys(address for shape in ALL for address in shape.addresses))
 
 
 class Conversation:

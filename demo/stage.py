@@ -10,7 +10,7 @@ from demo.checks import BOLD, CYAN, DIM, RED, YELLOW, paint
 from demo.daemon import Daemon
 from demo.kernel import Told
 from demo.meter import Meter, rate
-from demo.shapes import HARVESTER, HONEST, Shape
+from demo.shapes import HARVESTER, HONEST, HYDRA, Shape
 from demo.tail import Tail
 from demo.verdicts import Verdict, covers, members
 from demo.world import Process, World, WorldError
@@ -40,10 +40,12 @@ class Stage:
         self.verdicts: list[Verdict] = []
         self.told: list[Told] = []
         self.logged: list[Logged] = []
-        self.highest: dict[str, list[float]] = {"honest": [], "harvester": []}
+        self.highest: dict[str, list[float]] = {"honest": [], "harvester": [], "hydra": []}
         self.daemon: Daemon | None = None
         self.began = time.time()
-        self._clients = [Tail(world.path(f"{name}.out")) for name in ("honest", "harvester")]
+        self._clients = [
+            Tail(world.path(f"{name}.out")) for name in ("honest", "harvester", "hydra")
+        ]
         self._events = Tail(world.path("events.out"))
         self._kernel = Tail(world.path("kernel.out"))
         self._log = Tail(world.path("excise.log"))
@@ -93,8 +95,8 @@ class Stage:
 
     def _verdict(self, verdict: Verdict) -> None:
         self.verdicts.append(verdict)
-        if verdict.op == "renew" or verdict.plane != "network":
-            return
+        if verdict.op == "renew" or verdict.plane != "network" or verdict.campaign:
+            return  # a campaign's many are told together
         colour = {"drop": RED, "throttle": YELLOW}.get(verdict.action, CYAN)
         rules = ", ".join(verdict.rules)
         self.say(
@@ -104,10 +106,9 @@ class Stage:
 
     def _scores(self, daemon: Daemon) -> None:
         """Note the highest score among addresses and subnets of either side."""
-        top = {"honest": 0.0, "harvester": 0.0}
+        top = {"honest": 0.0, "harvester": 0.0, "hydra": 0.0}
         for source in daemon.get("/v1/sources?limit=100")["sources"]:
-            theirs = bool(members(source["name"], HARVESTER.addresses))
-            side = "harvester" if theirs else "honest"
+            side = side_of(source["name"])
             top[side] = max(top[side], float(source["score"]))
         for side, score in top.items():
             self.highest[side].append(score)
@@ -120,6 +121,9 @@ class Stage:
         if any(r.name == HARVESTER.name for r in self.meter.reports):
             harvest = self.meter.over(span, HARVESTER.name)
             text += f" │ harvester {harvest.requests_s:4.1f}/s {rate(harvest.bytes_s):>10}"
+        if any(r.name == HYDRA.name for r in self.meter.reports):
+            drawn = self.meter.over(span, HYDRA.name)
+            text += f" │ hydra {drawn.requests_s:4.1f}/s {rate(drawn.bytes_s):>10}"
         if self.highest["honest"]:
             honest, harvester = (self.highest[side][-1] for side in ("honest", "harvester"))
             text += f" │ highest score: honest {honest:.0f}, harvester {harvester:.0f}"
@@ -144,3 +148,12 @@ class Stage:
             for v in self.verdicts
             if v.enforcing and (members(v.target, honest) or v.target in accounts)
         ]
+
+
+def side_of(name: str) -> str:
+    """Return whose a client or subnet is; what honest people live in is honest."""
+    if members(name, [a for s in HONEST for a in s.addresses]):
+        return "honest"
+    if members(name, HARVESTER.addresses):
+        return HARVESTER.name
+    return HYDRA.name if members(name, HYDRA.addresses) else "honest"

@@ -12,10 +12,11 @@ from demo import gateway
 from demo.checks import Checks
 from demo.daemon import TIERS, Daemon
 from demo.fronts import FRONTS, Front
+from demo.hydra import Hydra
 from demo.meter import Seconds, Sum, rate
 from demo.shapes import HARVESTER, HONEST, Shape
 from demo.stage import Stage
-from demo.verdicts import Window, covered, covers, in_kernel, windows
+from demo.verdicts import Window, covered, covers, in_kernel, members, windows
 from demo.world import SERVER_ADDRESS, Process, World
 
 TOKENS_PER_S = 800
@@ -39,6 +40,7 @@ class Story:
         self.harvester: Process | None = None
         self.before: Seconds = (0.0, 0.0)
         self.after: Seconds = (0.0, 0.0)
+        self.hydra = Hydra(self)
 
     def tell(self) -> None:
         self.set_up()
@@ -46,9 +48,11 @@ class Story:
         self.harvest()
         self.throttled()
         self.dropped()
+        self.hydra.joins()
         self.explained()
         self.untouched()
         self.timed()
+        self.hydra.tell()
 
     def set_up(self) -> None:
         world, stage = self.world, self.stage
@@ -100,6 +104,10 @@ class Story:
 
     def done(self, shape: Shape) -> int:
         return sum(r.done for r in self.stage.meter.reports if r.name == shape.name)
+
+    def pace(self, shape: Shape) -> float:
+        """Requests a second and account before anything happened."""
+        return self.stage.meter.over(self.before, shape.name).requests_s / len(shape.accounts)
 
     def harvest(self) -> None:
         some, accounts = len(HARVESTER.addresses), len(HARVESTER.accounts)
@@ -247,15 +255,24 @@ class Story:
         self.stage.title("The harvester goes; an operator lifts what is left")
         assert self.harvester is not None
         self.world.stop(self.harvester)
-        active = self.daemon.get("/v1/decisions?plane=network")["decisions"]
+        active = self.on_harvester()
         for target in sorted({d["target"] for d in active}):
             self.stage.say(f"excise lift {target}: {self.daemon.cli('lift', target).strip()}")
         self.stage.look()
-        left = self.daemon.get("/v1/decisions?plane=network")["decisions"]
-        self.checks.that("no decision on an address is left", bool(active) and not left)
+        left = self.on_harvester()
+        self.checks.that("no decision on its addresses is left", bool(active) and not left)
         opened = self.connects(*HARVESTER.addresses)
         self.checks.that("its addresses can connect again", len(opened) == len(HARVESTER.addresses),
                          f"{len(opened)} of {len(HARVESTER.addresses)}")  # fmt: skip
+        self.stage.say(f"excise posture observe: {self.daemon.cli('posture', 'observe').strip()}")
+        active = self.daemon.get("/v1/decisions")["decisions"]
+        enforced = [d["target"] for d in active if d["action"] != "observe"]
+        self.checks.that("one word takes back all that rules decided", not enforced,
+                         f"{len(active)} decisions, {len(enforced)} enforced")  # fmt: skip
+
+    def on_harvester(self) -> list[Any]:
+        found = self.daemon.get("/v1/decisions?plane=network")["decisions"]
+        return [d for d in found if members(d["target"], HARVESTER.addresses)]
 
 
 def described(seen: Sum) -> str:

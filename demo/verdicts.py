@@ -27,6 +27,7 @@ class Verdict:
     score: float
     rules: tuple[str, ...]
     reason: str
+    campaign: str = ""
 
     @classmethod
     def read(cls, line: dict[str, Any]) -> Verdict:
@@ -40,6 +41,7 @@ class Verdict:
             score=line["score"],
             rules=tuple(line["rules"]),
             reason=line["reason"],
+            campaign=line.get("campaign", ""),
         )
 
     @property

@@ -63,8 +63,6 @@ PIECE = 8_192
 REFIRE_S = 300.0
 #: grid of event time on which quantiles, landmark and generations move
 GRID_S = REFRESH_S
-#: grid of event time on which campaigns are looked for
-LINK_S = 600.0
 ORDER = (Kind.USE, Kind.ACCOUNT, Kind.CLIENT, Kind.SUBNET, Kind.STACK, Kind.TEMPLATE)
 #: what an agenda's item is about, past the kinds that rules judge at a record
 INHERITED, MEMBER, STRANGER = range(len(ORDER), len(ORDER) + 3)
@@ -178,8 +176,12 @@ class Engine:
         if now >= self._pass:
             if self._pass:
                 self._link(now)
-            self._pass = now // LINK_S * LINK_S + LINK_S
+            self._pass = self._next_pass(now)
         self._grid = min(self._cell, self._pass)
+
+    def _next_pass(self, now: float) -> float:
+        every = self.settings.policy.campaign_pass_s
+        return now // every * every + every
 
     def _link(self, now: float) -> None:
         """Find campaigns, file what their rules see, and judge them."""
@@ -409,6 +411,9 @@ class Engine:
         self.settings = settings
         self.judge.configure(settings)
         self.judge.docket.review_peers(self.clock)
+        if self._pass:
+            self._pass = self._next_pass(self.clock)
+            self._grid = min(self._cell, self._pass)
 
     def set_baseline(self, kind: Kind, values: dict[str, float]) -> None:
         """Pin the quantile of features of a kind, as if the host's population had it."""

@@ -3,6 +3,7 @@
 import gzip
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -56,6 +57,15 @@ def summarise(records, effects):
     accounting = Accounting([RULE])
     accounting.take(records, effects)
     return accounting.summary()
+
+
+@pytest.mark.parametrize(("campaign", "bystanders"), [(None, 1), ("c-1", 0)])
+def test_a_member_of_an_enforced_campaign_is_no_bystander(campaign, bystanders):
+    one = change(1, "acct-1")
+    member = replace(one.decision, campaign=campaign)
+    records = [record(5, account="acct-1")]
+
+    assert bystanders == summarise(records, [replace(one, decision=member)]).bystanders.records
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ VERBS = (
     "run",
     "check",
     "replay",
+    "simulate",
     "status",
     "top",
     "events",

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
@@ -19,8 +19,9 @@ from excise.model.decision import Posture
 if TYPE_CHECKING:
     from excise.config import Config
     from excise.decode.base import Decoder
+    from excise.engine import Engine
     from excise.model.settings import Settings
-    from excise.replay import Summary
+    from excise.replay import Accounting, Chronicle, Summary
     from excise.rules.schema import Rulebook
 
 #: an input smaller than this is read before a person would look for progress
@@ -44,6 +45,10 @@ Decisions = Annotated[
     str | None,
     typer.Option("--decisions", metavar="OUT", help="Write every decision as NDJSON; - is stdout."),
 ]
+ReportFile = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="OUT.html", help="Write a page with plots to look at."),
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -59,6 +64,7 @@ def replay(
     config: ConfigFile = None,
     posture: Postures = Posture.ENFORCE,
     decisions: Decisions = None,
+    report: ReportFile = None,
     as_json: AsJson = False,
 ) -> None:
     """Run the daemon's engine over recorded lines and say what it would have decided.
@@ -66,17 +72,23 @@ def replay(
     Needs no privilege and changes nothing. The same lines give the same decisions on every run.
     """
     from excise.engine import Engine
-    from excise.replay import Accounting
+    from excise.replay import Accounting, Chronicle
     from excise.replay import replay as run
     from excise.rules.schema import Maturity
 
     settings, book, decoder_for = _prepare(format_, rules, config, posture)
-    accounting = Accounting(r.id for r in book.rules if r.maturity is not Maturity.EXPERIMENTAL)
+    engine = Engine(settings, book)
+    chronicle = Chronicle() if report else None
+    trusted = (r.id for r in book.rules if r.maturity is not Maturity.EXPERIMENTAL)
+    accounting = Accounting(trusted, chronicle)
     began = time.monotonic()
     with ExitStack() as stack:
         sink = stack.enter_context(_sink(decisions)) if decisions else None
+        page = stack.enter_context(_opened(report)) if report else None
         progress = stack.enter_context(_progress(inputs))
-        run(inputs, decoder_for, Engine(settings, book), accounting, sink=sink, progress=progress)
+        run(inputs, decoder_for, engine, accounting, sink=sink, progress=progress)
+        if page and chronicle:
+            page.write(_report(inputs, engine, accounting, chronicle))
     _print(
         accounting.summary(), time.monotonic() - began, as_json=as_json, to_stderr=decisions == "-"
     )
@@ -126,11 +138,26 @@ def _sink(out: str) -> Iterator[Callable[[bytes], object]]:
     if out == "-":
         yield lambda line: print(json_text(line.rstrip()))
         return
+    with _opened(Path(out)) as stream:
+        yield stream.write
+
+
+@contextmanager
+def _opened(out: Path) -> Iterator[IO[bytes]]:
+    """Open before the work begins: nobody waits for a replay that cannot be written."""
     try:
-        with Path(out).open("wb") as stream:
-            yield stream.write
+        with out.open("wb") as stream:
+            yield stream
     except OSError as error:
         raise ExciseError(f"{out} cannot be written: {error.strerror}") from error
+
+
+def _report(
+    inputs: Sequence[str], engine: Engine, accounting: Accounting, chronicle: Chronicle
+) -> bytes:
+    from excise.report import collect, page
+
+    return page(collect(inputs, engine, accounting, chronicle)).encode()
 
 
 @contextmanager

@@ -254,6 +254,8 @@ def _policy(node: Node) -> Policy:
         if list(values) != sorted(values):
             found = ", ".join(f"{value:g}" for value in values)
             raise node.error(f"must not fall from {names}, found {found}")
+    if policy.campaign_pass_s < 1.0:
+        raise node.error(f"campaign_pass is at least 1s, found {policy.campaign_pass_s:g}s")
     return policy
 
 

@@ -16,6 +16,7 @@ from excise.decide.governor import Brake
 from excise.decide.guard import Guard, parse_network
 from excise.decide.ladder import MILDEST, Ladder
 from excise.decide.realip import doubt
+from excise.features.interner import Rows
 from excise.features.world import World
 from excise.model.decision import Decision, Op, Origin, Plane, Posture
 from excise.model.entity import Kind
@@ -42,7 +43,7 @@ class Docket:
         self.doubt = ""
         self._timers: list[tuple[float, int, Plane, str]] = []
         self._serial = 0
-        self._wide: dict[str, int] = {}
+        self._wide: dict[str, Rows] = {}
         #: when enforced clients were counted, how many of them, of how many active ones
         self.counted: tuple[float, int, int] | None = None
         self._out: list[Effect] = []
@@ -135,6 +136,10 @@ class Docket:
         if fresh and self.effective_on(plane) is not Posture.OBSERVE:
             enforced, active = self._active_clients(now)
             inside = self._inside(target, now) if plane is Plane.NETWORK else 0
+            if self.brake.near(enforced + inside, active):  # some may have been counted twice
+                self.counted = None
+                enforced, active = self._active_clients(now, target)
+                inside = 0
             if why := self.brake.check(now, enforced + inside, active):
                 self._trip(why, now)
             else:
@@ -211,38 +216,36 @@ class Docket:
             self.emit(Alarm(now, "peers-settled", text))
         self._repose(now)
 
-    def _active_clients(self, now: float) -> tuple[int, int]:
+    def _active_clients(self, now: float, target: str = "") -> tuple[int, int]:
         """Return how many clients active within the hour are enforced, and how many there are.
 
         Counted every `COUNTED_S`, and added to in between: what lapses meanwhile counts on.
+        `target` counts as enforced.
         """
         if self.counted is None or not 0 <= now - self.counted[0] < COUNTED_S:
-            self.counted = now, *self._count_active(now)
+            self.counted = now, *self._count_active(now, target)
         return self.counted[1:]
 
-    def _count_active(self, now: float) -> tuple[int, int]:
-        last = self.world.tables[Kind.CLIENT].last
-        since = now - ACTIVE_S
-        enforced = 0
-        for decision in self.book.active.values():
-            if decision.plane is Plane.NETWORK and decision.enforcing:
-                row = self.world.clients.rows.get(decision.target)
-                if row is not None:
-                    enforced += bool(last[row] > since)
-                else:
-                    enforced += self._wide.get(decision.target, 0)
-        return enforced, int(np.count_nonzero(last > since))
+    def _count_active(self, now: float, target: str) -> tuple[int, int]:
+        active = self.world.tables[Kind.CLIENT].last > now - ACTIVE_S
+        covered = np.zeros(len(active), dtype=bool)
+        targets = [
+            d.target for d in self.book.active.values() if d.enforcing and d.plane is Plane.NETWORK
+        ]
+        for name in (*targets, target):
+            row = self.world.clients.rows.get(name)
+            if row is not None:
+                covered[row] = row > 0
+            elif name in self._wide:
+                covered[self._wide[name]] = True
+        return int(np.count_nonzero(covered & active)), int(np.count_nonzero(active))
 
     def _inside(self, target: str, now: float) -> int:
         """Return how many clients active within the hour a target covers; kept for wide ones."""
         if target in self.world.clients.rows:
             return 1
-        rows = self.world.directory.inside(parse_network(target))
-        since = now - ACTIVE_S
-        self._wide[target] = int(
-            np.count_nonzero(self.world.tables[Kind.CLIENT].last[rows] > since)
-        )
-        return self._wide[target]
+        self._wide[target] = rows = self.world.directory.inside(parse_network(target))
+        return int(np.count_nonzero(self.world.tables[Kind.CLIENT].last[rows] > now - ACTIVE_S))
 
     def configure(self, settings: Settings) -> None:
         """Take over changed settings; active decisions keep their rung."""

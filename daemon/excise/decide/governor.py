@@ -24,12 +24,16 @@ class Brake:
         """
         if self.recent(now) >= self.limits.max_new_per_min:
             self.tripped = f"more than {self.limits.max_new_per_min} new decisions in a minute"
-        elif enforced >= max(self.limits.free, self.limits.max_share * active):
+        elif self.near(enforced, active):
             self.tripped = (
                 f"{enforced} of {active} clients active within the hour are enforced already, "
                 f"the most is {self.limits.max_share:.0%}"
             )
         return self.tripped
+
+    def near(self, enforced: int, active: int) -> bool:
+        """Whether so many of the active clients may not be enforced."""
+        return enforced >= max(self.limits.free, self.limits.max_share * active)
 
     def recent(self, now: float) -> int:
         """Return how many enforcing decisions were made within the last minute."""

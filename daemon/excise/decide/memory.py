@@ -148,15 +148,21 @@ TIMES = ("settled", "watched", "told")
 
 
 def dump_times(judge: Judge) -> Arrays:
-    """Return until when clients and accounts need not be looked at."""
-    return {"settled": judge.settled, "watched": judge.watch.due, "told": judge.crowd.told}
+    """Return until when clients and accounts in use need not be looked at."""
+    clients, accounts = (judge.world.used(k) for k in (Kind.CLIENT, Kind.ACCOUNT))
+    return {
+        "settled": judge.settled[:clients],
+        "watched": judge.watch.due[:clients],
+        "told": judge.crowd.told[:accounts],
+    }
 
 
 def load_times(judge: Judge, arrays: Arrays) -> None:
     """Load what `dump_times` returned."""
-    for name, column in dump_times(judge).items():
-        stored = arrays[name]
-        column[: len(stored)] = stored[: len(column)]
+    columns = {"settled": judge.settled, "watched": judge.watch.due, "told": judge.crowd.told}
+    for name, column in columns.items():
+        stored = arrays[name][: len(column)]
+        column[: len(stored)] = stored.astype(np.float64)
 
 
 def _check(world: World, arrays: Arrays) -> None:

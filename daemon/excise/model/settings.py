@@ -60,7 +60,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     drop becomes a throttle, and above which nothing on the network plane is done.
     `subnet_members`, `subnet_guilty`: distinct guilty clients a prefix takes, and their least
     share among its clients. `campaign_families`: independent families that enforcing a campaign
-    takes.
+    takes. `campaign_pass_s`: how often groups of accounts are looked for, in event time.
     """
 
     family_cap: float = 39.0
@@ -80,6 +80,7 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     subnet_members: int = 6
     subnet_guilty: float = 0.8
     campaign_families: int = 3
+    campaign_pass_s: float = 600.0
 
 
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,12 +12,20 @@ from ipaddress import IPv6Address, ip_address, ip_network
 from math import inf
 from operator import attrgetter
 
-from excise.model.decision import DecisionEvent
+from excise.model.decision import Decision, DecisionEvent, Plane
 from excise.model.entity import Kind
 from excise.model.record import Decoded, Record
 from excise.model.step import Alarm, Effect, Finding
+from excise.replay.chronicle import Chronicle
 from excise.replay.covering import BEYOND, Covering
-from excise.replay.summary import Share, Summary, rule_lines, share_of, target_lines
+from excise.replay.summary import (
+    BystanderLine,
+    Share,
+    Summary,
+    rule_lines,
+    share_of,
+    target_lines,
+)
 
 MAX_ALARMS = 20
 _ts = attrgetter("ts")
@@ -25,11 +33,15 @@ _output_tokens = attrgetter("output_tokens")
 
 
 class Accounting:
-    """Follows records and decisions side by side. `trusted`: ids of rules that may enforce."""
+    """Follows records and decisions side by side.
 
-    def __init__(self, trusted: Iterable[str]) -> None:
+    `trusted`: ids of rules that may enforce. `chronicle` keeps what a report shows, if given.
+    """
+
+    def __init__(self, trusted: Iterable[str], chronicle: Chronicle | None = None) -> None:
         self._trusted = frozenset(trusted)
-        self._covering = Covering()
+        self._chronicle = chronicle
+        self._covering = Covering(chronicle)
         self._evident: set[tuple[Kind, str]] = set()
         self._fired: Counter[str] = Counter()
         self._changes: Counter[str] = Counter()
@@ -55,6 +67,7 @@ class Accounting:
         for effect in effects:
             if isinstance(effect, DecisionEvent):
                 changes.append(effect)
+                self._member(effect.decision)
             elif isinstance(effect, Finding):
                 self._finding(effect)
             else:
@@ -71,6 +84,8 @@ class Accounting:
         times = list(map(_ts, records))
         low, high = self._span or (times[0], times[0])
         self._span = (min(low, *times), max(high, *times))
+        if self._chronicle is not None:
+            self._chronicle.count(times, tokens)
 
     def _finding(self, finding: Finding) -> None:
         self._fired[finding.rule] += 1
@@ -81,6 +96,11 @@ class Accounting:
             self._evident.add((Kind.ACCOUNT, entity.name.partition(" via ")[0]))
         else:
             self._evident.add((entity.kind, entity.name))
+
+    def _member(self, decision: Decision) -> None:
+        """Take the evidence on a campaign for evidence on the accounts that are enforced for it."""
+        if decision.campaign and decision.enforcing and decision.plane is Plane.ACCOUNT:
+            self._evident.add((Kind.ACCOUNT, decision.target))
 
     def _alarm(self, alarm: Alarm) -> None:
         self._alarm_count += 1
@@ -94,6 +114,8 @@ class Accounting:
         for change in changes:
             at = self._covering.follow(records, at, change.ts)
             self._covering.take(change)
+            if self._chronicle is not None:
+                self._chronicle.change(change)
             self._changes[change.op.value] += 1
         self._covering.follow(records, at, inf)
 
@@ -124,6 +146,23 @@ class Accounting:
             alarms=tuple(f"{alarm.code}: {alarm.text}" for alarm in self._alarms),
             alarm_count=self._alarm_count,
         )
+
+    def bystanders(self) -> list[BystanderLine]:
+        """Return who was met without evidence of its own, most output tokens first."""
+        lines = [
+            BystanderLine(
+                client=pair[0],
+                account=pair[1],
+                action=cover.decision.action.value,
+                target=cover.decision.target,
+                records=met[0],
+                output_tokens=met[1],
+            )
+            for cover in self._covering.covers()
+            for pair, met in cover.met.items()
+            if not self._evidence(pair)
+        ]
+        return sorted(lines, key=lambda x: (-x.output_tokens, -x.records, x.client, x.account))
 
     def _evidence(self, pair: tuple[str, str]) -> bool:
         # What is beyond counting is not called a bystander: it is reported as unexamined.

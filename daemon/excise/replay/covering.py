@@ -11,6 +11,7 @@ from typing import TypeVar
 
 from excise.model.decision import Action, Decision, DecisionEvent, Op, Plane
 from excise.model.record import Record
+from excise.replay.chronicle import Chronicle
 
 #: (client, account) pairs that are told apart; later ones count together, as BEYOND
 MAX_PAIRS = 1_000_000
@@ -39,7 +40,8 @@ class Cover:
 class Covering:
     """All enforcing decisions of a replay; those that hold now, by address and account."""
 
-    def __init__(self) -> None:
+    def __init__(self, chronicle: Chronicle | None = None) -> None:
+        self._chronicle = chronicle
         self._hosts: dict[str, Cover] = {}
         self._prefixes: dict[tuple[int, int], dict[int, Cover]] = {}
         self._accounts: dict[str, Cover] = {}
@@ -92,6 +94,8 @@ class Covering:
         return len(records)
 
     def _charge(self, record: Record, cover: Cover) -> None:
+        if self._chronicle is not None:
+            self._chronicle.charge(record, stops=cover.stops)
         key = (record.client, record.account)
         met = cover.met.get(key)
         if met is None:

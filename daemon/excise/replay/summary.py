@@ -37,6 +37,17 @@ class TargetLine(msgspec.Struct, frozen=True):
     reason: str
 
 
+class BystanderLine(msgspec.Struct, frozen=True):
+    """A client with an account that a decision covered, though neither had evidence of its own."""
+
+    client: str
+    account: str
+    action: str
+    target: str
+    records: int
+    output_tokens: int
+
+
 class RuleLine(msgspec.Struct, frozen=True):
     """What rests on one rule; a decision that rests on several counts for each of them."""
 

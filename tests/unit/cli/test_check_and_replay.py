@@ -9,6 +9,7 @@ import typer
 from typer.testing import CliRunner
 
 from excise.cli import check, replay
+from excise.errors import ExciseError
 
 CHECKOUT = Path(__file__).parents[3]
 
@@ -171,10 +172,21 @@ def test_a_format_that_does_not_exist_is_a_usage_error(excise, config, log):
     assert "unknown format 'jsonl'; known: auto, record" in result.stderr
 
 
-def test_a_report_in_html_is_not_accepted_silently(excise, config, log, tmp_path):
+def test_a_report_is_written_beside_the_summary(excise, config, log, tmp_path):
     result = excise("replay", log, "--config", config, "--report", tmp_path / "out.html")
 
-    assert 2 == result.exit_code
+    assert 0 == result.exit_code
+    assert "300 requests" in result.stdout
+    html = (tmp_path / "out.html").read_text()
+    assert html.startswith("<!DOCTYPE html>")
+    assert "volume.my-behaviour" in html
+
+
+def test_a_report_that_cannot_be_written_is_told_before_anything_is_read(excise, config, tmp_path):
+    result = excise("replay", tmp_path / "no.log", "--config", config, "--report", tmp_path)
+
+    assert isinstance(result.exception, ExciseError)
+    assert f"{tmp_path} cannot be written" in str(result.exception)
 
 
 @pytest.mark.parametrize("named", ["auto", "nginx"])

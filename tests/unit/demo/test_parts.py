@@ -2,7 +2,16 @@ import json
 
 import pytest
 from demo import kernel, stub, wire
-from demo.shapes import AGENT, ALL, BATCH, HARVESTER, OFFICE, Conversation, client_addresses
+from demo.shapes import (
+    AGENT,
+    ALL,
+    BATCH,
+    HARVESTER,
+    HYDRA,
+    OFFICE,
+    Conversation,
+    client_addresses,
+)
 from demo.tail import Tail
 
 
@@ -72,6 +81,22 @@ def test_no_two_shapes_share_an_address_and_honest_ones_share_no_subnet_with_the
     assert not subnets & {
         a.rpartition(".")[0] for s in ALL if s is not HARVESTER for a in s.addresses
     }
+
+
+def test_a_hydra_of_sixty_accounts_has_forty_exits_of_which_the_office_is_one():
+    assert (60, 40) == (len(set(HYDRA.accounts)), len(set(HYDRA.addresses)))
+    assert set(OFFICE.addresses) == set(HYDRA.addresses) & set(OFFICE.addresses)
+    subnets = {a.rpartition(".")[0] for a in HYDRA.addresses}
+    assert len(subnets) == len(HYDRA.addresses)
+
+
+def test_a_hydra_uses_all_its_accounts_within_three_turns_each_time_from_another_address():
+    exits = {}
+    for place in range(len(HYDRA.addresses)):
+        for turn in range(3):
+            exits.setdefault(HYDRA.account(place, 0, turn), []).append(place)
+    assert set(HYDRA.accounts) == set(exits)
+    assert [] == [a for a, places in exits.items() if len(places) != len(set(places))]
 
 
 def test_an_office_worker_keeps_the_account_and_a_harvester_changes_it():

@@ -1,0 +1,62 @@
+"""What the shipped rules do to made-up days: the promises of the project, on a small host.
+
+The bounds are generous: a small host has small fleets, which take longer to be sure of. The
+figures of larger hosts are in docs/simulate.md.
+"""
+
+import pytest
+
+from excise.simulate import Plan
+from excise.simulate.stress import STRESS
+
+REQUESTS = 20_000
+HARMLESS = {"stopped": 0, "sources_dropped": 0, "accounts_denied": 0}
+
+
+@pytest.fixture(scope="module")
+def stressed(judged):
+    """All that is honest in one day."""
+    return judged(Plan(seed=7, requests=REQUESTS, add=("stress",)))
+
+
+@pytest.fixture(scope="module")
+def raided(judged):
+    """A day with a hydra beside offices, a class, and a service with many keys."""
+    beside = ("hydra", "office", "cgnat", "classroom", "rag", "harness")
+    return judged(Plan(seed=8, requests=REQUESTS, add=beside))
+
+
+def harm(line):
+    return {name: getattr(line, name) for name in HARMLESS}
+
+
+@pytest.mark.parametrize("case", STRESS)
+def test_nobody_honest_is_stopped_whatever_it_looks_like(stressed, case):
+    (line,) = [line for line in stressed.honest if line.case == case]
+    assert HARMLESS == harm(line)
+
+
+def test_at_most_one_honest_request_in_two_thousand_is_slowed(stressed):
+    slowed = sum(line.slowed for line in stressed.honest)
+    assert slowed <= sum(line.requests for line in stressed.honest) / 2_000
+
+
+def test_a_hydra_is_found_and_gets_less_than_a_third(raided):
+    (line,) = raided.campaigns
+    assert line.both < 1 / 3
+    assert line.accounts == line.accounts_met
+
+
+def test_nobody_beside_a_hydra_is_stopped(raided):
+    assert {} == {line.case: harm(line) for line in raided.honest if harm(line) != HARMLESS}
+
+
+def test_no_honest_account_is_in_a_campaign_that_is_enforced(raided, stressed):
+    assert ((), ()) == (raided.in_campaigns, stressed.in_campaigns)
+
+
+def test_what_cannot_be_told_from_programmers_is_not_claimed_to_be(judged):
+    """Replayed sessions evade this; if that changes the documentation must."""
+    report = judged(Plan(seed=9, requests=8_000, add=("replayed",)))
+    assert [1.0] == [round(line.both, 1) for line in report.campaigns]
+    assert {} == {line.case: harm(line) for line in report.honest if harm(line) != HARMLESS}
