@@ -78,7 +78,8 @@ class Transcript:
         verb, what, name = DEEDS[kind]
         own_name = f" {_text(fields.get(name, b''))}" if name else ""
         deed = f"{verb} {what} {family} {TABLE}{own_name}"
-        if len(self._deeds) < MOST_DEEDS:
+        # a whole table stands for all that went with it, which alone may be more than is kept
+        if len(self._deeds) < MOST_DEEDS or what == "table":
             self._deeds[deed] = None
 
 
