@@ -6,5 +6,7 @@ that one that cannot look does not hide the others.
 
 from excise.doctor.check import Check, State
 from excise.doctor.examine import Diagnosis, Sight, examine
+from excise.doctor.filled import answered, shares
+from excise.doctor.sample import Sample
 
-__all__ = ["Check", "Diagnosis", "Sight", "State", "examine"]
+__all__ = ["Check", "Diagnosis", "Sample", "Sight", "State", "answered", "examine", "shares"]

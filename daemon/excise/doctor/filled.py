@@ -8,7 +8,12 @@ from types import MappingProxyType
 from excise.model.record import Record
 
 PARAMETERS = "parameters"
-CLIENT_PROGRAM = "client program"
+
+
+def _has_parameters(r: Record) -> bool:
+    counts = (r.max_tokens, r.n, r.logprobs, r.logit_bias, r.temperature)
+    return r.stream is not None or any(value >= 0 for value in counts)
+
 
 #: what is looked for, and when a record has it, in the order in which it is told
 FILLED: Mapping[str, Callable[[Record], bool]] = MappingProxyType(
@@ -26,7 +31,7 @@ FILLED: Mapping[str, Callable[[Record], bool]] = MappingProxyType(
         "user_agent": lambda r: bool(r.user_agent),
         "prompt": lambda r: bool(r.prompt),
         "simhash": lambda r: bool(r.simhash),
-        PARAMETERS: lambda r: _has_parameters(r),
+        PARAMETERS: _has_parameters,
         "request_id": lambda r: bool(r.request_id),
     }
 )
@@ -46,8 +51,3 @@ def shares(records: Sequence[Record]) -> dict[str, float]:
     """Return the share of records that have each field; all 0 for no records."""
     n = max(1, len(records))
     return {name: sum(map(has, records)) / n for name, has in FILLED.items()}
-
-
-def _has_parameters(r: Record) -> bool:
-    counts = (r.max_tokens, r.n, r.logprobs, r.logit_bias, r.temperature)
-    return r.stream is not None or any(value >= 0 for value in counts)

@@ -45,8 +45,7 @@ def check_peers(samples: Sequence[Sample], config: Config) -> Iterator[Check]:
         why = doubted(sample.records)
         if why and not config.confirm_peers:
             text = f"{sample.name}: the real-IP set-up seems to be wrong: {why}"
-            yield Check("real IP", State.WARN, text, ADVICE)
-            # the daemon would enforce no network on it
+            yield Check("real IP", State.WARN, f"{text}: no network would be enforced", ADVICE)
         found = forwarders(sample.records)
         if found is not None:
             yield Check(
@@ -62,7 +61,7 @@ def check_peers(samples: Sequence[Sample], config: Config) -> Iterator[Check]:
 
 def doubted(records: Sequence[Record]) -> str:
     """Return why the clients seem to be proxies, as the daemon would find, `""` if not."""
-    engine = Engine(Rulebook(), Settings(capacity=_ROOM))
+    engine = Engine(Settings(capacity=_ROOM), Rulebook())
     engine.step([Observed(sorted(records, key=lambda r: r.ts))])
     return doubt(engine.world, engine.clock)
 

@@ -62,15 +62,20 @@ def _by_id(one: Iterable[Record], other: Iterable[Record]) -> Overlap:
 
 
 def _by_client(one: Sequence[Record], other: Sequence[Record]) -> Overlap:
-    """Pair requests of the same client that end at about the same time, each at most once."""
+    """Pair requests of the same client that end at about the same time, each at most once.
+
+    Where every request tells its path, that has to agree as well.
+    """
     begin = max(min(r.ts for r in one), min(r.ts for r in other)) - APART_S
     end = min(max(r.ts for r in one), max(r.ts for r in other)) + APART_S
     ours = [r for r in one if begin <= r.ts <= end]
     theirs = [r for r in other if begin <= r.ts <= end]
-    free: dict[str, list[float]] = defaultdict(list)
+    paths = all(r.path for r in (*ours, *theirs))
+    free: dict[tuple[str, str], list[float]] = defaultdict(list)
     for record in sorted(theirs, key=lambda r: r.ts):
-        free[record.client].append(record.ts)
-    common = sum(_take(free[r.client], r.ts) for r in sorted(ours, key=lambda r: r.ts))
+        free[record.client, record.path if paths else ""].append(record.ts)
+    in_order = sorted(ours, key=lambda r: r.ts)
+    common = sum(_take(free[r.client, r.path if paths else ""], r.ts) for r in in_order)
     return Overlap(common, min(len(ours), len(theirs)), "client and time")
 
 
