@@ -69,7 +69,8 @@ def _files(found: Survey, root: Path) -> Iterator[tuple[InputConfig, Program | N
 
 def _paths(found: Survey, root: Path) -> Iterator[tuple[str, Program]]:
     for one in found.running:
-        for path in logs_in(one.logs):
+        # A container's paths are its own, and mean something else here.
+        for path in logs_in(() if one.elsewhere else one.logs):
             yield path, one.program
     for program in PROGRAMS:
         for pattern in program.logs:

@@ -23,6 +23,8 @@ FEW = 8
 #: share of the requests with a forwarding header that these few must carry to be named
 SHARE = 0.9
 LEAST = 20
+#: share of the requests that came through proxies from which on that is worth a word
+THROUGH = 0.1
 ADVICE = (
     "name your proxies in trusted_proxies and log X-Forwarded-For, or set up the gateway's real-IP"
     " module; if these are clients: confirm_peers: true. See docs/trust.md"
@@ -42,6 +44,7 @@ def check_peers(samples: Sequence[Sample], config: Config) -> Iterator[Check]:
     for sample in samples:
         if not sample.records:
             continue
+        yield from _through(sample)
         why = doubted(sample.records)
         if why and not config.confirm_peers:
             text = f"{sample.name}: the real-IP set-up seems to be wrong: {why}"
@@ -57,6 +60,14 @@ def check_peers(samples: Sequence[Sample], config: Config) -> Iterator[Check]:
                 f"if that is your proxy: trusted_proxies: [{', '.join(found.addresses)}]; if it is"
                 " a client, leave it out: it could then name whomever it likes",
             )
+
+
+def _through(sample: Sample) -> Iterator[Check]:
+    behind = sum(bool(r.peer) and r.peer != r.client for r in sample.records) / len(sample.records)
+    if behind >= THROUGH:
+        text = f"{sample.name}: {behind:.0%} of requests came through a proxy, whose packets they"
+        text += " are: for these only verdicts on accounts help, nothing in the kernel"
+        yield Check("behind proxies", State.OK, text, "see docs/gateways-verdicts.md")
 
 
 def doubted(records: Sequence[Record]) -> str:

@@ -16,6 +16,8 @@ SOUND = 0.9
 #: a rejected line that is nobody's request: a log's other messages
 NO_REQUEST = "not-a-request"
 MOST_NAMED = 4
+#: what a field is called in a sentence
+_SAID = {"tls": "TLS version", "user_agent": "client program", "prompt": "prompt hashes"}
 
 
 def check_sample(
@@ -63,7 +65,7 @@ def check_decoded(sample: Sample) -> Check:
 
 
 def _blind(sample: Sample, gap: Gap, rules: Sequence[Rule], writer: Program | None) -> Check:
-    name = gap.field.replace("_", " ")
+    name = _SAID.get(gap.field, gap.field.replace("_", " "))
     verb = "does" if len(gap.rules) == 1 else "do"
     text = f"{sample.name}: no {name}: {_some(gap.rules)} {verb} not run"
     if gap.field == "output_tokens":
