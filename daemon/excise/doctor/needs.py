@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -17,7 +17,7 @@ _OF_FEATURE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "output_tokens": ("output_tokens",),
         "mean_output": ("output_tokens",),
         "spread_output": ("output_tokens",),
-        "output_ratio": ("output_tokens", "input_tokens"),
+        "output_ratio": ("output_tokens",),
         "output_per_": ("output_tokens",),
         "llm_requests": ("output_tokens",),
         "bytes_out": ("bytes_out",),
@@ -35,16 +35,22 @@ _OF_KIND: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         Kind.TEMPLATE: ("prompt",),
     }
 )
+#: output by input tokens: without the latter it is beyond any threshold (features/values.py)
+_RATIO = "output_ratio"
 #: a client program is told by either
 _STACK_FIELDS = ("ja4", "user_agent")
 
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A field that no request tells, and the rules that never fire for that."""
+    """A field that no request tells, and the rules that never fire for that.
+
+    `eager`: they fire too easily instead.
+    """
 
     field: str
     rules: tuple[str, ...]
+    eager: bool = False
 
 
 def needs(rule: Rule) -> frozenset[str]:
@@ -61,7 +67,7 @@ def needs(rule: Rule) -> frozenset[str]:
     return frozenset(found)
 
 
-def gaps(rules: Iterable[Rule], filled: Mapping[str, float]) -> list[Gap]:
+def gaps(rules: Sequence[Rule], filled: Mapping[str, float]) -> list[Gap]:
     """Return what is never told though rules need it, what most of them need first."""
     idle: dict[str, list[str]] = {}
     for rule in rules:
@@ -71,7 +77,21 @@ def gaps(rules: Iterable[Rule], filled: Mapping[str, float]) -> list[Gap]:
         if rule.kind is Kind.STACK and not any(filled.get(name) for name in _STACK_FIELDS):
             idle.setdefault("user_agent", []).append(rule.id)
     found = [Gap(name, tuple(sorted(ids))) for name, ids in idle.items()]
-    return sorted(found, key=lambda gap: (-len(gap.rules), gap.field))
+    return [*sorted(found, key=lambda gap: (-len(gap.rules), gap.field)), *_eager(rules, filled)]
+
+
+def _eager(rules: Iterable[Rule], filled: Mapping[str, float]) -> Iterator[Gap]:
+    """Yield the rules to which an answer is long beside a question of no known length."""
+    if filled.get("input_tokens") or not filled.get("output_tokens"):
+        return
+    found = sorted(
+        rule.id
+        for rule in rules
+        if "input_tokens" not in needs(rule)
+        and any(c.feature == _RATIO and c.above is not None for c in rule.when)
+    )
+    if found:
+        yield Gap("input_tokens", tuple(found), eager=True)
 
 
 def by_bytes(rules: Iterable[Rule]) -> tuple[str, ...]:

@@ -65,15 +65,25 @@ def check_decoded(sample: Sample) -> Check:
 
 
 def _blind(sample: Sample, gap: Gap, rules: Sequence[Rule], writer: Program | None) -> Check:
-    name = _SAID.get(gap.field, gap.field.replace("_", " "))
-    verb = "does" if len(gap.rules) == 1 else "do"
-    text = f"{sample.name}: no {name}: {_some(gap.rules)} {verb} not run"
-    if gap.field == "output_tokens":
-        rest = by_bytes(rules)
-        text += f"; on bytes run {_some(rest)}" if rest else "; no rule runs on bytes instead"
+    text = _missing(sample, gap, rules)
     if writer is None:
         return Check("blind", State.WARN, text, "see docs/inputs.md: what each format can tell")
     return Check("blind", State.WARN, text, f"see {writer.page}; as in {writer.files}")
+
+
+def _missing(sample: Sample, gap: Gap, rules: Sequence[Rule]) -> str:
+    name = _SAID.get(gap.field, gap.field.replace("_", " "))
+    verb = "does" if len(gap.rules) == 1 else "do"
+    text = f"{sample.name}: no {name}: {_some(gap.rules)} {verb} not run"
+    if gap.eager:
+        takes = "takes" if len(gap.rules) == 1 else "take"
+        text = (
+            f"{sample.name}: no {name}: {_some(gap.rules)} {takes} every question for a short one"
+        )
+    if gap.field == "output_tokens":
+        rest = by_bytes(rules)
+        text += f"; on bytes run {_some(rest)}" if rest else "; no rule runs on bytes instead"
+    return text
 
 
 def _some(names: Sequence[str]) -> str:

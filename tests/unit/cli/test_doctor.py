@@ -47,6 +47,7 @@ def test_a_sound_host_passes(doctor):
     states = {check["name"]: check["state"] for check in report["checks"]}
     assert (0, True) == (status, report["healthy"])
     states.pop("clock")  # whether this machine's clock is synchronised is not ours to say
+    states.pop("listeners")  # nobody serves in a namespace just made
     assert {"ok"} == set(states.values())
     assert {"nftables", "own table", "other firewalls", "daemon", "rules"} <= set(states)
 

@@ -30,13 +30,14 @@ def sample():
 
     def make(records=(), name="/var/log/nginx/excise.log", form="record", **changes):
         fields = {
+            "configured": form,
             "formats": (form,) if records else (),
             "lines": len(records),
             "records": tuple(records),
             "rejects": Counter(),
             "files": 1,
         }
-        return Sample(name, form, **(fields | changes))
+        return Sample(name, **(fields | changes))
 
     return make
 

@@ -46,3 +46,16 @@ def test_a_journal_that_is_not_there_says_so(tmp_path, monkeypatch):
 @pytest.mark.skipif(not shutil.which("journalctl"), reason="journalctl (systemd) is not there")
 def test_a_journal_without_entries_has_no_lines(tmp_path):
     assert [] == journal_lines(JournalConfig(units=("a.service",), directory=tmp_path))
+
+
+def test_of_a_journal_the_last_entries_are_read_and_no_more(tmp_path, monkeypatch):
+    program = tmp_path / "journalctl"
+    program.write_text(
+        "#!/bin/sh\n"
+        'case "$*" in *--lines=1000*_SYSTEMD_UNIT=a.service*) ;; *) exit 1;; esac\n'
+        """echo '{"__CURSOR":"c1","MESSAGE":"one"}'; echo '{"__CURSOR":"c2","MESSAGE":"two"}'\n"""
+        'printf \'{"__CURSOR":"c3"\'\n'
+    )
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert [b"one", b"two"] == journal_lines(JournalConfig(units=("a.service",)))
