@@ -70,3 +70,26 @@ def test_without_njs_the_doctor_says_that_tokens_are_missing_and_names_the_files
     assert "docs/gateways-nginx.md" in tokens["advice"]
     assert "gateways/nginx/excise-log.conf" in tokens["advice"]
     assert ("sample", "ok") in checks
+
+
+def test_caddys_own_log_is_recognised_and_what_it_cannot_tell_is_said(make_caddy):
+    caddy = make_caddy(tap=False)
+    for n in range(6):
+        caddy.ask({"messages": [{"role": "user", "content": f"word {n}"}]})
+    caddy.lines(6)
+    file = written(caddy)
+    assert "    format: caddy    # " in file.read_text()
+    told, checks = diagnosed(caddy.world, file)
+    assert "(Caddy)" in checks["listeners", "ok"]
+    advice = [check["advice"] for check in told["checks"] if check["name"] == "blind"]
+    assert [True] * len(advice) == ["gateways/caddy/Caddyfile" in text for text in advice] != []
+
+
+def test_haproxys_records_are_found(haproxy):
+    for n in range(6):
+        haproxy.ask({"messages": [{"role": "user", "content": f"word {n}"}]})
+    haproxy.lines(6)
+    file = written(haproxy)
+    assert "    format: record    # 6 requests in the last 6 lines" in file.read_text()
+    _, checks = diagnosed(haproxy.world, file)
+    assert "(HAProxy)" in checks["listeners", "ok"]
