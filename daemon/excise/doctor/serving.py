@@ -28,7 +28,8 @@ def check_listeners(found: Survey, ports: Sequence[int]) -> Check:
         return Check("listeners", State.OK, f"on {said}")
     noun = "port" if len(shut) == 1 else "ports"
     others = sorted({s.port for r in _here(found) for s in r.sockets if not s.local})
-    here = f"; {', '.join(_names(found))} listen on {_list(others)}" if others else ""
+    verb = "listens" if len(_names(found)) == 1 else "listen"
+    here = f"; {', '.join(_names(found))} {verb} on {_list(others)}" if others else ""
     text = f"nothing listens on {noun} {_list(shut)} of `ports`{here}"
     advice = "name the service's ports in `ports`; in a container with its own network they are not"
     return Check("listeners", State.WARN, text, f"{advice} seen here")

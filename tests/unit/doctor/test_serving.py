@@ -17,7 +17,7 @@ def test_open_ports_are_named_with_who_has_them(host):
 def test_a_port_on_which_nobody_listens_is_told_with_the_ports_that_are_open(host):
     check = check_listeners(host(), [443, 8443])
     assert State.WARN is check.state
-    text = "nothing listens on port 8443 of `ports`; nginx listen on 80, 443"
+    text = "nothing listens on port 8443 of `ports`; nginx listens on 80, 443"
     assert text == check.text
 
 
