@@ -144,11 +144,11 @@ def _peers(lines: list[str], ports: set[int]) -> set[str]:
     for line in lines:
         _, local, remote, state, *_ = line.split()
         if state == ESTABLISHED and int(local.rpartition(":")[2], 16) in ports:
-            peers.add(_from_proc(remote.rpartition(":")[0]))
+            peers.add(from_proc(remote.rpartition(":")[0]))
     return peers
 
 
-def _from_proc(text: str) -> str:
+def from_proc(text: str) -> str:
     """Turn an address as the kernel prints it, in 32-bit words of host order, into text."""
     words = [int(text[at : at + 8], 16).to_bytes(4, sys.byteorder) for at in range(0, len(text), 8)]
     family = socket.AF_INET if len(words) == 1 else socket.AF_INET6

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -14,7 +15,8 @@ from excise.cli.text import json_text, paint, printable
 from excise.errors import ConfigError, ExciseError, RefusedError, UnreachableError
 
 if TYPE_CHECKING:
-    from excise.doctor import Check
+    from excise.doctor import Check, Sample
+    from excise.model.view import InputView
 
 COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
 
@@ -34,7 +36,10 @@ def register(app: typer.Typer) -> None:
             bool, typer.Option(help="With --iptables: print what takes them away again.")
         ] = False,
     ) -> None:
-        """Check configuration, rules, inputs, kernel and daemon; exit 1 if any check fails."""
+        """Check configuration, rules, kernel and daemon, and sample the inputs.
+
+        Exits 1 if any check fails.
+        """
         from excise.doctor import examine
 
         if undo and not iptables:
@@ -42,9 +47,10 @@ def register(app: typer.Typer) -> None:
         if iptables:
             print(_iptables(config, undo=undo), end="")
             return
-        checks = [*examine(config), check_daemon(_client(socket, config))]
+        found = examine(config)
+        checks = [*found.checks, *check_daemon(_client(socket, config), found.samples)]
         if as_json:
-            _print_json(checks)
+            _print_json(checks, found.samples)
         else:
             print("\n".join(map(describe, checks)))
         if any(check.state == "fail" for check in checks):
@@ -71,22 +77,42 @@ def _iptables(path: Path | None, *, undo: bool) -> str:
     return ipset_rules.setup(config.tiers)
 
 
-def check_daemon(client: Client | None) -> Check:
-    """Whether a daemon answers, and does its job."""
+def check_daemon(client: Client | None, samples: Sequence[Sample] = ()) -> Iterator[Check]:
+    """Whether a daemon answers, does its job, and hears what only it can hear."""
     from excise.doctor import Check, State
 
     if client is None:
         text = "not asked: the configuration names no socket"
-        return Check("daemon", State.WARN, text, "name it with --socket")
+        yield Check("daemon", State.WARN, text, "name it with --socket")
+        return
     try:
         view = decode(client.get("/v1/status"), StatusView)
     except UnreachableError as error:
-        return Check("daemon", State.WARN, str(error), "start it: systemctl start excise")
+        yield Check("daemon", State.WARN, str(error), "start it: systemctl start excise")
     except RefusedError as error:
-        return Check("daemon", State.FAIL, str(error), "run this as root")
+        yield Check("daemon", State.FAIL, str(error), "run this as root")
     except ExciseError as error:
-        return Check("daemon", State.FAIL, str(error), "see its log: journalctl -u excise")
-    return _check_status(view, client.socket_path)
+        yield Check("daemon", State.FAIL, str(error), "see its log: journalctl -u excise")
+    else:
+        yield _check_status(view, client.socket_path)
+        unseen = {sample.name for sample in samples if sample.problem}
+        yield from (_check_heard(one) for one in view.inputs if one.name in unseen)
+
+
+def _check_heard(one: InputView) -> Check:
+    """What the daemon made of an input that nobody else can look at, such as a socket."""
+    from excise.doctor import Check, State
+
+    rejected = sum(one.rejects.values())
+    text = f"{one.name}: {one.records:,} requests of {one.lines:,} lines since its start"
+    if rejected:
+        most = sorted(one.rejects.items(), key=lambda item: -item[1])[:4]
+        text += f"; rejected: {', '.join(f'{reason} {n:,}' for reason, n in most)}"
+    if one.problem:
+        return Check("heard", State.WARN, f"{text}; {one.problem}", "see `excise status`")
+    if rejected > one.records:
+        return Check("heard", State.WARN, text, "see docs/inputs.md, reject reasons")
+    return Check("heard", State.OK, text)
 
 
 def _check_status(view: StatusView, socket: Path) -> Check:
@@ -107,11 +133,29 @@ def describe(check: Check) -> str:
     """Return a check as a line for a person, and what to do as another."""
     line = f"{paint(check.state.value.ljust(4), COLOURS[check.state.value])}  {check.name}: "
     line += printable(check.text)
-    return f"{line}\n      → {check.advice}" if check.advice else line
+    return f"{line}\n      → {printable(check.advice)}" if check.advice else line
 
 
-def _print_json(checks: list[Check]) -> None:
+def _print_json(checks: list[Check], samples: Sequence[Sample]) -> None:
     import msgspec
 
     failed = any(check.state == "fail" for check in checks)
-    print(json_text(msgspec.json.encode({"healthy": not failed, "checks": checks})))
+    told = {"healthy": not failed, "checks": checks, "samples": list(map(_told, samples))}
+    print(json_text(msgspec.json.encode(told)))
+
+
+def _told(sample: Sample) -> dict[str, object]:
+    """Return a sample in numbers: never a line, an address or an account."""
+    from excise.doctor import answered, shares
+
+    asked = answered(sample.records)
+    return {
+        "name": sample.name,
+        "formats": sample.formats,
+        "lines": sample.lines,
+        "records": len(sample.records),
+        "rejects": dict(sample.rejects),
+        "answered": len(asked),
+        "filled": shares(asked),
+        "problem": sample.problem,
+    }

@@ -18,6 +18,7 @@ from excise.errors import ExciseError
 
 #: each a module of this package with `register(app)`, in the order in which help shows them
 VERBS = (
+    "init",
     "run",
     "check",
     "replay",

@@ -11,6 +11,12 @@ from excise.doctor.check import Check, State
 
 _FLUSH = re.compile(r"^\s*flush\s+ruleset\b", re.MULTILINE)
 
+#: where the kernel names the tables of iptables-legacy, and what shows them
+_LEGACY = (
+    ("ip_tables_names", "iptables-legacy-save"),
+    ("ip6_tables_names", "ip6tables-legacy-save"),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Places:
@@ -48,10 +54,7 @@ def check_flush(places: Places, *, owner: bool) -> Iterator[Check]:
 
 def check_legacy(proc_net: Path) -> Iterator[Check]:
     """Whether rules of iptables-legacy are in force, which nft(8) does not list."""
-    for name, tool in (
-        ("ip_tables_names", "iptables-legacy-save"),
-        ("ip6_tables_names", "ip6tables-legacy-save"),
-    ):
+    for name, tool in _LEGACY:
         tables = _read(proc_net / name).split()
         if tables:
             yield Check(
@@ -61,6 +64,11 @@ def check_legacy(proc_net: Path) -> Iterator[Check]:
                 " use: they run after excise, and neither nft nor this doctor sees their rules",
                 f"look at them: {tool}",
             )
+
+
+def legacy_tables(proc_net: Path) -> list[str]:
+    """Return the tables of iptables-legacy, both families."""
+    return [table for name, _ in _LEGACY for table in _read(proc_net / name).split()]
 
 
 def _read(path: Path) -> str:

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 
+import msgspec
 import pytest
 
 pytestmark = [
@@ -47,6 +48,7 @@ def test_a_sound_host_passes(doctor):
     states = {check["name"]: check["state"] for check in report["checks"]}
     assert (0, True) == (status, report["healthy"])
     states.pop("clock")  # whether this machine's clock is synchronised is not ours to say
+    states.pop("listeners")  # nobody serves in a namespace just made
     assert {"ok"} == set(states.values())
     assert {"nftables", "own table", "other firewalls", "daemon", "rules"} <= set(states)
 
@@ -100,3 +102,33 @@ def test_peers_that_look_like_proxies_fail(doctor, served):
     assert 1 == status
     assert "fail  daemon: the real-IP set-up seems to be wrong: 3 addresses carry 98%" in text
     assert "confirm_peers: true" in text
+
+
+def test_what_was_sampled_is_told_in_numbers_for_programs(doctor, tmp_path):
+    line = '{"ts": 1767571200, "client": "203.0.113.7", "account": "acct-x", "output_tokens": 9}\n'
+    (tmp_path / "excise.log").write_text(line * 3 + "\x1b[2Jnonsense\n")
+    _, text = doctor("--json")
+    (sample,) = json.loads(text)["samples"]
+    expected = {"lines": 4, "records": 3, "rejects": {"binary": 1}, "answered": 3, "problem": ""}
+    assert expected == {name: sample[name] for name in expected}
+    assert (1.0, 0.0) == (sample["filled"]["account"], sample["filled"]["tls"])
+    assert [] == [word for word in ("203.0.113", "acct-x", "nonsense") if word in text]
+
+
+def test_a_log_without_a_request_in_it_fails(doctor, tmp_path):
+    (tmp_path / "excise.log").write_text("\x1b[2Jnonsense\n" * 9)
+    status, text = doctor()
+    assert 1 == status
+    assert "format record, 0 requests of the last 9 lines; rejected: binary 9" in text
+    assert "\x1b[2J" not in text
+
+
+def test_of_what_only_comes_once_it_is_told_what_the_daemon_heard(doctor, tmp_path, served):
+    (heard,) = served.control.inputs()
+    served.control.inputs = lambda: [msgspec.structs.replace(heard, name="stdin")]
+    _, text = doctor(**{f"{{file: {tmp_path}/excise.log, format: record}}": "{stdin: true}"})
+    assert "ok    sample: stdin: not looked at: its lines can only be seen when they come" in text
+    expected = (
+        "stdin: 12,345 requests of 12,350 lines since its start; rejected: no-ts 4, not-json 1"
+    )
+    assert f"ok    heard: {expected}\n" in text

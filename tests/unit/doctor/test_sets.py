@@ -72,5 +72,5 @@ def test_ipset_is_looked_at_where_it_is_used(tmp_path):
     config = tmp_path / "excise.yaml"
     config.write_text("enforcer: ipset\n")
     sight = Sight(list, list, Places(tmp_path / "no", tmp_path, tmp_path), dict)
-    names = [check.name for check in examine(config, sight)]
+    names = [check.name for check in examine(config, sight).checks]
     assert {"ipset", "iptables rules"} <= set(names)
