@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
+from excise.doctor.filled import PARAMETERS
 from excise.model.entity import Kind
 from excise.rules.schema import Rule
 
@@ -25,6 +26,11 @@ _OF_FEATURE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "accounts": ("account",),
         "output_per_account": ("account",),
         "templates": ("prompt",),
+        "template_share": ("prompt",),
+        "begins": ("prompt",),
+        "taken_over": ("prompt",),
+        "swept": (PARAMETERS,),
+        "prompts": ("prompt",),
         "plaintext": ("tls",),
     }
 )
@@ -33,6 +39,8 @@ _OF_KIND: Mapping[Kind, tuple[str, ...]] = MappingProxyType(
         Kind.ACCOUNT: ("account",),
         Kind.USE: ("account",),
         Kind.TEMPLATE: ("prompt",),
+        # accounts are linked by what they are answered
+        Kind.CAMPAIGN: ("account", "output_tokens"),
     }
 )
 #: output by input tokens: without the latter it is beyond any threshold (features/values.py)

@@ -17,7 +17,12 @@ SOUND = 0.9
 NO_REQUEST = "not-a-request"
 MOST_NAMED = 4
 #: what a field is called in a sentence
-_SAID = {"tls": "TLS version", "user_agent": "client program", "prompt": "prompt hashes"}
+_SAID = {
+    "tls": "TLS version",
+    "user_agent": "client program",
+    "prompt": "prompt hashes",
+    "parameters": "request parameters",
+}
 
 
 def check_sample(

@@ -23,6 +23,9 @@ BLANK = {
     "prompt": (),
     "tls": "",
 }
+PARAMETERS = dict.fromkeys(("max_tokens", "n", "logprobs", "logit_bias"), -1)
+#: by what the doctor looks for: what a record without it has
+WITHOUT = {name: {name: value} for name, value in BLANK.items()} | {"parameters": PARAMETERS}
 
 
 def fires(rule, test, **changes):
@@ -39,20 +42,20 @@ def fires(rule, test, **changes):
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_a_shipped_rule_is_silent_without_what_it_is_said_to_need(rule):
     test = next(test for test in rule.tests if test.fires)
-    silent = {name for name in needs(rule) if not fires(rule, test, **{name: BLANK[name]})}
+    silent = {name for name in needs(rule) if not fires(rule, test, **WITHOUT[name])}
     assert needs(rule) == silent
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.id)
 def test_no_shipped_rule_needs_a_field_that_is_not_told(rule):
     test = next(test for test in rule.tests if test.fires and not test.baseline)
-    others = [name for name in BLANK if name not in needs(rule)]
-    stopped = {name for name in others if not fires(rule, test, **{name: BLANK[name]})}
+    others = [name for name in WITHOUT if name not in needs(rule)]
+    stopped = {name for name in others if not fires(rule, test, **WITHOUT[name])}
     assert set() == stopped
 
 
 def test_gaps_name_the_rules_and_what_most_need_comes_first():
-    filled = dict.fromkeys(BLANK, 1.0)
+    filled = dict.fromkeys(WITHOUT, 1.0)
     assert [] == gaps(RULES, filled)
     found = gaps(RULES, filled | {"tls": 0.0, "output_tokens": 0.0})
     assert ["output_tokens", "tls"] == [gap.field for gap in found]
@@ -60,7 +63,7 @@ def test_gaps_name_the_rules_and_what_most_need_comes_first():
 
 
 def test_a_ratio_without_input_tokens_is_told_as_too_eager():
-    filled = dict.fromkeys(BLANK, 1.0) | {"input_tokens": 0.0}
+    filled = dict.fromkeys(WITHOUT, 1.0) | {"input_tokens": 0.0}
     (gap,) = [gap for gap in gaps(RULES, filled) if gap.eager]
     assert ("input_tokens", True) == (gap.field, "shape.long-answers" in gap.rules)
     without_either = filled | {"output_tokens": 0.0}
