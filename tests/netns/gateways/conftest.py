@@ -98,6 +98,8 @@ backend told
 frontend application
     bind 127.0.0.1:8001
     no log
+    # not before the client has sent what it has to send: it would be cut off in the middle
+    http-request wait-for-body time 5s
     http-request return status 200 content-type text/plain string ok hdr X-Excise-Account acct-told
     http-after-response set-header X-Excise-Org org-told
     http-after-response set-header X-Excise-Model model-told
