@@ -7,9 +7,11 @@ BIN := $(VENV)/bin
 APT := python3 python3-venv nginx-light libnginx-mod-http-js nftables iproute2 openssl procps systemd ipset iptables ufw curl systemd-journal-remote logrotate
 # What only some need: the tests of the other gateways' files, and `make demo GATEWAY=haproxy|caddy`.
 GATEWAYS_APT := haproxy caddy
+# The report of a replay is opened by a real browser in the tests.
+BROWSER_APT := chromium
 GATEWAY ?= nginx
 
-.PHONY: setup gateways lint types arch unit unit-unprivileged test demo bench fuzz clean
+.PHONY: setup gateways browser lint types arch unit unit-unprivileged test demo bench fuzz clean
 
 setup: $(VENV)/.ready
 
@@ -38,11 +40,14 @@ unit-unprivileged: setup
 	./.ci/unprivileged $(BIN)/python -m pytest -p no:cacheprovider \
 	  $(or $(ARGS),tests/netns/test_nft_ruleset.py tests/netns/test_heal.py)
 
-test: gateways lint types arch unit
+test: gateways browser lint types arch unit
 	$(BIN)/excise check
 
 gateways: setup
 	@./.ci/apt $(GATEWAYS_APT)
+
+browser: setup
+	@./.ci/apt $(BROWSER_APT)
 
 demo: setup
 	@./.ci/apt $(filter $(GATEWAY),$(GATEWAYS_APT))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, tzinfo
 from hashlib import blake2b
@@ -11,7 +11,7 @@ from typing import Protocol
 
 from excise.decode.trust import FORWARDED_FOR, Network, TrustedProxies
 from excise.errors import ExciseError
-from excise.model.record import Decoded, Record, Reject
+from excise.model.record import Decoded, Reject
 
 #: longest line that is decoded: 32 KiB of headers, as nginx takes them at most by default, may be
 #: logged with each byte escaped as four; a source delivers one byte more of a longer line
@@ -89,26 +89,3 @@ def reject(line: bytes, reason: str) -> Reject:
 def blank(line: bytes) -> bool:
     """Whether a line is neither record nor reject."""
     return not line or line.isspace()
-
-
-def decode_each(lines: Sequence[bytes], one: Callable[[bytes], tuple[Record, int]]) -> Decoded:
-    """Decode line by line.
-
-    `one` returns a record and how many fields it ignored, or raises LineRejectedError.
-    """
-    records: list[Record] = []
-    rejects: list[Reject] = []
-    unknown = 0
-    for line in lines:
-        if blank(line):
-            continue
-        try:
-            if len(line) > MAX_LINE_BYTES:
-                raise LineRejectedError("too-long")  # noqa: TRY301 - one place builds rejects
-            record, ignored = one(line)
-        except LineRejectedError as error:
-            rejects.append(reject(line, error.reason))
-        else:
-            records.append(record)
-            unknown += ignored
-    return Decoded(records, rejects, unknown)

@@ -123,11 +123,6 @@ def key_of(start: int, prefix: int) -> int:
     return start << 8 | prefix
 
 
-def cidr_of(key: int) -> tuple[int, int]:
-    """Return (first address, prefix length) of a key."""
-    return key >> 8, key & 0xFF
-
-
 def _u8(kind: int, value: int) -> bytes:
     return attr(kind, bytes([value]))
 
