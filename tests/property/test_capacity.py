@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from excise.decide.capacity import count, fit
 from excise.decide.desired import desired_of
-from excise.decide.plan import Measure
+from excise.decide.plan import Element, Measure
 from excise.decide.span import Span, parse_span
 from excise.model.decision import Action, Decision, Origin, Plane
 from excise.model.settings import DEFAULT_TIERS, Room
