@@ -48,6 +48,9 @@ TWICE, NEARLY_ALL, NO_TALK = 1.5, 0.8, 0.98
 OTHERS = 2.0
 #: fewest accounts in one window of behaviour, and how much denser it is than the rest of its kind
 COHORT, DENSER = 10, 4.0
+#: one account of a cohort asks at most this many times as much as its typical one: who deals out
+#: work to a pool deals evenly, and a tenant on changing machines is no part of it
+HEAVIER = 6.0
 #: an account with this many answers whose typical one is this far from the others' is apart.
 #: Single answers spread by about an octave, the mean of six by less than half of one
 TELLING, APART_OCTAVES = 6.0, 2.0
@@ -260,7 +263,7 @@ def _by_exit(world: World, accounts: Accounts, place: Rows, now: float) -> tuple
 
 
 def _by_behaviour(accounts: Accounts, linked: Rows) -> tuple[Rows, Rows]:
-    """Join accounts that nothing else joins but that are used alike: drawn, alone, one shape.
+    """Join accounts that nothing else joins but that are used alike: drawn, apart, one shape.
 
     Cells are of an octave of typical output and input tokens; a cohort is a window of 3 by 3.
     """
@@ -268,11 +271,13 @@ def _by_behaviour(accounts: Accounts, linked: Rows) -> tuple[Rows, Rows]:
     repeats = np.maximum(s[:, AT["repeats"]], 1e-9)
     answers = np.maximum(s[:, AT["answers"]], 1e-9)
     prompts = s[:, AT["prompts"]]
-    lonely = accounts.drawn & (s[:, AT["alone"]] / repeats >= POOLED)
-    lonely &= (prompts == 0) | (s[:, AT["begins"]] >= BEGINS * prompts)
-    lonely &= accounts.principal < 0
-    lonely[linked] = False
-    at = np.flatnonzero(lonely)
+    # Alone, or where first questions come from unrelated networks in quick succession.
+    begins = s[:, AT["begins"]] >= BEGINS * prompts
+    apart = (s[:, AT["alone"]] / repeats >= POOLED) & ((prompts == 0) | begins)
+    apart |= (s[:, AT["roamed"]] / repeats >= POOLED) & (prompts > 0) & begins
+    apart &= accounts.drawn & (accounts.principal < 0)
+    apart[linked] = False
+    at = np.flatnonzero(apart)
     cell = [
         np.floor(s[at, AT[c]] / answers[at]).astype(np.int64) for c in ("log_output", "log_input")
     ]
@@ -290,8 +295,10 @@ def _by_behaviour(accounts: Accounts, linked: Rows) -> tuple[Rows, Rows]:
         usual = 9.0 * others.sum() / max(1, np.count_nonzero(others))
         if inside.sum() < max(COHORT, DENSER * usual):
             break
-        member.append(at[inside])
-        hub.append(np.full(int(inside.sum()), number, dtype=np.int64))
+        load = s[at[inside], AT["requests"]]
+        even = at[inside][load <= HEAVIER * np.median(load)]
+        member.append(even)
+        hub.append(np.full(len(even), number, dtype=np.int64))
         at, cell, number = at[~inside], [c[~inside] for c in cell], number + 1
     return np.concatenate(member), np.concatenate(hub)
 

@@ -58,12 +58,26 @@ def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
         "template_share": _template_share(world, groups, now),
         "templates": _templates(world, groups),
     }
-    columns |= _shares(sums, groups) | _exits(world, groups, now)
+    columns |= _shares(sums, groups) | _exits(world, groups, now) | _lately(world, groups, now)
     return Measured(rows, columns)
 
 
 def _sum(sums: Matrix, name: str, groups: Groups) -> Column:
     return added(groups.of, sums[:, AT[name]], groups.n)
+
+
+def _lately(world: World, groups: Groups, now: float) -> dict[str, Column]:
+    """Sum what a group takes now: a day's sums say little when it has just changed its ways."""
+    requests, output, tokens_in = (
+        added(groups.of, world.decayed(name, Kind.ACCOUNT, groups.account, now), groups.n)
+        for name in ("requests_1h", "output_tokens_1h", "input_tokens_1h")
+    )
+    return {
+        "requests_1h": requests,
+        "output_tokens_1h": output,
+        "output_ratio_1h": output / np.maximum(tokens_in, 1.0),
+        "output_per_request_1h": output / np.maximum(requests, 1e-9),
+    }
 
 
 def _shares(sums: Matrix, groups: Groups) -> dict[str, Column]:

@@ -43,6 +43,9 @@ class Cases:
         self.campaign_of: Rows = np.zeros(world.tables[Kind.ACCOUNT].capacity, dtype=np.int64)
         self.alike: Callable[[int, float], bool] = lambda _client, _now: False
         self._filed = np.zeros(world.tables[Kind.CLIENT].capacity, dtype=bool)
+        #: who stands behind clients, as long as neither links nor guilt change
+        self._behind: dict[int, Collateral] = {}
+        self._links_stamp = 0
 
     # Evidence
 
@@ -56,6 +59,8 @@ class Cases:
         name = self.world.name(kind, row)
         if exempt(rule, kind, name):
             return False, None
+        if row not in self.dossiers[kind]:
+            self._behind.clear()
         dossier = self.dossiers[kind].setdefault(row, Dossier())
         if kind is Kind.CLIENT:
             self._filed[row] = True
@@ -89,10 +94,8 @@ class Cases:
         parts = [(d, 1.0)] if (d := self.dossiers[Kind.CLIENT].get(row)) else []
         of_uses = self.dossiers[Kind.USE]
         if of_uses:
-            links = self.world.links
-            rows = links.of_client(row)
-            uses = [u for u in dict.fromkeys(links.use[rows].tolist()) if u in of_uses]
-            parts += [(of_uses[use], links.share(row, {use})) for use in uses]
+            shares = self.world.links.shares(row, lambda use: use)
+            parts += [(of_uses[use], share) for use, share in shares.items() if use in of_uses]
         parts += self.campaigns_behind(row)
         near, wide = int(self.world.near[row]), int(self.world.wide[row])
         if (self.hot_subnet[near] or self.hot_subnet[wide]) and self.alike(row, now):
@@ -122,12 +125,9 @@ class Cases:
 
     def campaigns_behind(self, client: int) -> list[tuple[Dossier, float]]:
         """Return dossiers of enforced campaigns behind a client, with their shares of it."""
-        found: dict[int, set[int]] = {}
-        for use in self.world.links.uses(client):
-            if number := self.campaign_of_use(use):
-                found.setdefault(number, set()).add(use)
-        dossiers, share = self.dossiers[Kind.CAMPAIGN], self.world.links.share
-        return [(dossiers[n], share(client, u)) for n, u in found.items() if n in dossiers]
+        dossiers = self.dossiers[Kind.CAMPAIGN]
+        shares = self.world.links.shares(client, self.campaign_of_use)
+        return [(dossiers[n], share) for n, share in shares.items() if n and n in dossiers]
 
     def campaign_of_use(self, use: int) -> int:
         """Return the enforced campaign of the account of a use, 0 for none."""
@@ -169,7 +169,19 @@ class Cases:
         return self.world.links.share(client, {use for use in uses if self.guilty_use(use)})
 
     def collateral(self, client: int) -> Collateral:
-        """Return who stands behind a client. Shares need no time: all links fade alike."""
+        """Return who stands behind a client. Shares need no time: all links fade alike.
+
+        Kept until links or guilt change: accounts that share many clients all ask for the same.
+        """
+        if self._links_stamp != self.world.links.stamp:
+            self._links_stamp = self.world.links.stamp
+            self._behind.clear()
+        found = self._behind.get(client)
+        if found is None:
+            found = self._behind[client] = self._stand_behind(client)
+        return found
+
+    def _stand_behind(self, client: int) -> Collateral:
         links = self.world.links.of_client(client)
         uses = self.world.links.use[links].tolist()
         output = self.world.links.sums[links, OUTPUT].tolist()
@@ -243,6 +255,11 @@ class Cases:
         self.hot_use[use] = self.rung(ladder, score, now) >= MILDEST
         return bool(self.hot_use[use]) and not before
 
+    def belong(self, accounts: Rows | list[int] | int | slice, number: int) -> None:
+        """Note the enforced campaign of accounts, 0 for none."""
+        self._behind.clear()
+        self.campaign_of[accounts] = number
+
     # Housekeeping
 
     def forgive(self, kind: Kind, row: int) -> None:
@@ -253,6 +270,7 @@ class Cases:
                 self._drop(Kind.USE, use)
 
     def _drop(self, kind: Kind, row: int) -> None:
+        self._behind.clear()
         self.dossiers[kind].pop(row, None)
         if kind is Kind.CLIENT:
             self._filed[row] = False
@@ -292,6 +310,7 @@ class Cases:
 
     def reindex(self, ladder: Ladder, now: float) -> None:
         """Find out anew which clients have evidence and which uses are hot."""
+        self._behind.clear()
         self._filed[:] = False
         self._filed[list(self.dossiers[Kind.CLIENT])] = True
         for use in self.dossiers[Kind.USE]:

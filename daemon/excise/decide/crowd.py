@@ -97,12 +97,12 @@ class Crowd:
 
     def reindex(self, now: float) -> None:
         """Find out anew who belongs to enforced campaigns; tenants within their budget do not."""
-        self.cases.campaign_of[:] = 0
+        self.cases.belong(slice(None), 0)
         self.hot = {}
         for c in self.register.campaigns.values():
             if c.enforced_at:
                 members = [a for a in c.accounts if not self.tenants.spares(Kind.ACCOUNT, a, now)]
-                self.cases.campaign_of[members] = c.number
+                self.cases.belong(members, c.number)
                 self.hot |= dict.fromkeys(c.templates, c.number)
         self._hot = np.array(sorted(self.hot), dtype=np.int64)
 
@@ -133,7 +133,7 @@ class Crowd:
         if first < campaign.born - NEWCOMER_S:
             return 0  # who was here before is judged by what it does, at the next pass
         campaign.accounts[account] = 0.5
-        self.cases.campaign_of[account] = number
+        self.cases.belong(account, number)
         return number
 
     def settle(self, account: int, now: float, quiet_s: float) -> None:
@@ -151,7 +151,7 @@ class Crowd:
         if number:
             self.register.campaigns[number].accounts.pop(account, None)
             self.register.released.add(account)
-            self.cases.campaign_of[account] = 0
+            self.cases.belong(account, 0)
 
     # Waves
 
@@ -202,7 +202,7 @@ class Crowd:
     def forget_accounts(self, rows: Rows) -> None:
         """Forget accounts whose rows were given up."""
         self.register.forget_accounts(rows.tolist())
-        self.cases.campaign_of[rows] = 0
+        self.cases.belong(rows, 0)
         self.told[rows] = 0.0
 
     def step_back(self, seconds: float) -> None:

@@ -44,7 +44,8 @@ OWNER_SHARE = 0.01
 class Judge:
     """Holds the cases, the neighbours and the docket; owns who is settled until when.
 
-    `heard` says when an account was scored last, `judged` when an entity was judged last.
+    `heard` says until when an account need not be scored again, `judged` when an entity was
+    judged last.
     """
 
     def __init__(self, settings: Settings, world: World) -> None:
@@ -59,7 +60,7 @@ class Judge:
         self.bounds = Bounds(world, self.cases, self.docket)
         self.watch = Watch(world, self.cases)
         self.fleets = Fleets(world, self.crowd, self.settled, SETTLED_S)
-        self.fleets.connect(self._assess_account, self._assess_client, self._end)
+        self.fleets.connect(self._assess_member, self._assess_client, self._end)
         self.heard: dict[int, float] = {}
         self.judged: dict[tuple[Kind, int], float] = {}
         self._prefixes: dict[str, Prefix] = {}
@@ -143,11 +144,11 @@ class Judge:
 
     def _assess_account(self, row: int, now: float) -> None:
         """Judge an account, at most once every `SETTLED_S`: its clients all lead here."""
-        if row == 0 or now < self.heard.get(row, 0.0) + SETTLED_S:
+        if row == 0 or now < self.heard.get(row, 0.0):
             return
         if self.tenants.spares(Kind.ACCOUNT, row, now):
             return
-        self.heard[row] = now
+        self.heard[row] = now + SETTLED_S
         score = self.cases.account_score(row, now)
         rung = self.cases.rung(self.docket.ladder, score, now)
         why, most = reason(score), self.docket.ladder.top
@@ -158,7 +159,17 @@ class Judge:
             campaign = self.fleets.campaign_of(score, [int(self.cases.campaign_of[row])])
             ttl_s = self.docket.ttl_of(Plane.ACCOUNT, campaign) if rung >= MILDEST else None
             verdict = Verdict(rung, score.total, score.rules, why, most, campaign, ttl_s)
-            self.docket.apply(Plane.ACCOUNT, self.world.accounts.name(row), verdict, now)
+            name = self.world.accounts.name(row)
+            self.docket.apply(Plane.ACCOUNT, name, verdict, now)
+            decision = self.docket.book.get(Plane.ACCOUNT, name)
+            if decision is not None and decision.wanted >= self.docket.ladder.top:
+                until = decision.until - self.docket.half_ttl_s(decision)
+                self.heard[row] = max(self.heard[row], until)
+
+    def _assess_member(self, row: int, now: float) -> None:
+        """Judge an account of a campaign, even one that was denied before for its own sake."""
+        self.heard.pop(row, None)
+        self._assess_account(row, now)
 
     def _assess_use(self, row: int, now: float) -> None:
         self._assess_account(self.world.use_owner(row), now)
@@ -367,7 +378,7 @@ class Judge:
     def sweep(self, now: float) -> None:
         """Forget what has faded."""
         self.cases.sweep(self.docket.ladder, now)
-        self.heard = {row: at for row, at in self.heard.items() if now < at + SETTLED_S}
+        self.heard = {row: at for row, at in self.heard.items() if now < at}
         self.judged = {k: at for k, at in self.judged.items() if now < at + RECHECK_S}
         self.neighbours.clear_caches()
 

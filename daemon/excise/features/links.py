@@ -6,7 +6,7 @@ Records without an account link the client to use 0, "not known".
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Callable, Container
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,8 @@ class Links:
         self.sums: Matrix = np.zeros((size, 2))
         self.last: Column = np.zeros(size)
         self._of_client, self._of_use = Chains(size), Chains(size)
+        #: moves on with every change, so that what is worked out from links can be kept
+        self.stamp = 0
 
     @property
     def room(self) -> int:
@@ -54,6 +56,7 @@ class Links:
 
     def add(self, rows: Rows, added: Matrix, ts: Column) -> None:
         """Add weighted requests and tokens, in record order."""
+        self.stamp += 1
         for column in (REQUESTS, OUTPUT):  # a column at a time takes NumPy's quick way
             np.add.at(self.sums[:, column], rows, added[:, column])
         self.last[rows] = ts
@@ -80,19 +83,27 @@ class Links:
         return uses
 
     def share(self, client: int, uses: Container[int]) -> float:
-        """Return the share of a client's traffic through some uses: the lesser of requests, tokens.
+        """Return the share of a client's traffic through some uses, see `shares`."""
+        found = self.shares(client, lambda use: int(use in uses))
+        return found.get(1, 0.0 if found else 1.0)
+
+    def shares(self, client: int, group_of: Callable[[int], int]) -> dict[int, float]:
+        """Return the share of a client's traffic by group of uses: the lesser of requests, tokens.
 
         The lesser, because one long answer among a tenant's thousand short ones is no takeover.
         """
         rows = self._of_client.of(client)
-        requests = tokens = our_requests = our_tokens = 0.0
-        for row, (r, t) in zip(rows, self.sums[rows].tolist(), strict=True):
-            requests, tokens = requests + r, tokens + t
-            if int(self.use[row]) in uses:
-                our_requests, our_tokens = our_requests + r, our_tokens + t
-        return min(
-            our_requests / requests if requests else 1.0, our_tokens / tokens if tokens else 1.0
-        )
+        whole, parts = [0.0, 0.0], dict[int, list[float]]()
+        uses, sums = self.use[rows].tolist(), self.sums[rows].tolist()
+        for use, (requests, tokens) in zip(uses, sums, strict=True):
+            part = parts.setdefault(group_of(use), [0.0, 0.0])
+            for total in (whole, part):
+                total[REQUESTS] += requests
+                total[OUTPUT] += tokens
+        return {
+            group: min(p / w if w else 1.0 for p, w in zip(part, whole, strict=True))
+            for group, part in parts.items()
+        }
 
     def _by_output(self, found: list[int]) -> Rows:
         rows = np.array(found, dtype=np.int64)
@@ -153,6 +164,7 @@ class Links:
         self._rechain()
 
     def _rechain(self) -> None:
+        self.stamp += 1
         self._of_client, self._of_use = Chains(len(self.last)), Chains(len(self.last))
         self._chain(np.flatnonzero(self.client >= 0))
 

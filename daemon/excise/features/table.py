@@ -112,6 +112,8 @@ def _campaigns() -> list[Feature]:
         Feature("shared_exits", only, "share", "of requests, by addresses of several members"),
         Feature("sites", only, "sites", "distinct v4 /24 and v6 /48"),
         Feature("output_per_request", only, "tokens", "mean output tokens of a request, 24 h"),
+        Feature("output_per_request_1h", only, "tokens", "mean output tokens of a request, 1 h"),
+        Feature("output_ratio_1h", only, "ratio", "output tokens per input token, 1 h"),
         Feature("unevenness", only, "ratio", "variance over mean of members' requests"),
         Feature("unlikeness", only, "ratio", "variance of log tokens between / within members"),
     ]
@@ -119,6 +121,8 @@ def _campaigns() -> list[Feature]:
 
 #: features of other kinds that campaigns have too
 COMMON = (
+    "requests_1h",
+    "output_tokens_1h",
     "requests_24h",
     "output_tokens_24h",
     "output_ratio",
