@@ -44,6 +44,9 @@ ONCE, MOSTLY = 0.5, 0.6
 #: it is the fleet's own where nearly all that came back twice did so as a pool's do; or most of
 #: them, where hardly a prompt under it continues anything
 TWICE, NEARLY_ALL, NO_TALK = 1.5, 0.8, 0.98
+#: or where so many came back at all, and nearly all of them from an unrelated network: of people
+#: not even every fourth does, so chance has one in a million
+SCATTERED, WITHOUT_EXCEPTION = 12, 0.9
 #: an address behind which more than this many times the drawn accounts live joins nobody
 OTHERS = 2.0
 #: fewest accounts in one window of behaviour, and how much denser it is than the rest of its kind
@@ -230,6 +233,9 @@ def _by_template(
     shared = (honest > HONEST_SHARE) | (like < MOSTLY * back)
     own = (like2 >= NEARLY_ALL * back2) | ((begins >= NO_TALK) & (like2 >= MOSTLY * back2))
     own &= back2 >= LEAST
+    afar = sums[:, AT["roamed"]] >= POOLED * repeats_of
+    far = np.bincount(of, (repeats_of >= ONCE) & afar, n)
+    own |= (begins >= NO_TALK) & (back >= SCATTERED) & (far >= WITHOUT_EXCEPTION * back)
     good = (people >= LEAST) & (begins >= BEGINS) & (repeats >= LEAST_REPEATS)
     good &= ((moves >= POOLED) | (alone >= POOLED)) & (old < OLD_SHARE)
     good &= ~shared
