@@ -49,6 +49,9 @@ TWICE, NEARLY_ALL, NO_TALK = 1.5, 0.8, 0.98
 SCATTERED, WITHOUT_EXCEPTION = 12, 0.9
 #: an address behind which more than this many times the drawn accounts live joins nobody
 OTHERS = 2.0
+#: an account takes part in a relay that went on so often with what so many others had begun, of
+#: the same pool; failing over from one key to the next is one other's
+TAKES, GIVERS = 2.5, 2
 #: fewest accounts in one window of behaviour, and how much denser it is than the rest of its kind
 COHORT, DENSER = 10, 4.0
 #: one account of a cohort asks at most this many times as much as its typical one: who deals out
@@ -120,7 +123,11 @@ def find(world: World, now: float) -> Groups:
     place = np.full(len(world.conduct.last), -1, dtype=np.int64)
     place[accounts.rows] = np.arange(len(accounts.rows))
     by_template, common, own = _by_template(world, accounts, place, now)
-    edges = [by_template, _by_exit(world, accounts, place, now)]
+    edges = [
+        by_template,
+        _by_exit(world, accounts, place, now),
+        _by_handoff(world, accounts, place, now),
+    ]
     linked = np.concatenate([member for member, _ in edges])
     cohort = _by_behaviour(accounts, linked)
     if len(cohort[0]):
@@ -266,6 +273,25 @@ def _by_exit(world: World, accounts: Accounts, place: Rows, now: float) -> tuple
     common, own = (np.bincount(pairs_account[k], minlength=n) for k in (kept, slice(None)))
     kept &= ((common >= 2) & (2 * common >= own))[pairs_account]
     return pairs_account[kept], pairs_client[kept]
+
+
+def _by_handoff(world: World, accounts: Accounts, place: Rows, now: float) -> tuple[Rows, Rows]:
+    """Join accounts that go on with each other's conversations, as a relay deals out turns."""
+    handoffs = world.conduct.handoffs
+    live = handoffs.live()
+    live = live[handoffs.last[live] > now - DAY_S]
+    taker, giver = place[handoffs.taker[live]], place[handoffs.giver[live]]
+    kept = (taker >= 0) & (giver >= 0)
+    kept &= accounts.principal[taker] != accounts.principal[giver]
+    taker, giver, live = taker[kept], giver[kept], live[kept]
+    n, sums = len(accounts.rows), handoffs.sums[live] * world.fade(now)
+    givers = distinct(taker, accounts.principal[giver], n)
+    takes = np.bincount(taker, sums, n)
+    pool = (takes >= TAKES) & (givers >= GIVERS) & ~accounts.honest
+    inside = pool[taker] & pool[giver]
+    taker, giver = taker[inside], giver[inside]
+    pair = np.arange(len(taker))
+    return np.concatenate((taker, giver)), np.concatenate((pair, pair))
 
 
 def _by_behaviour(accounts: Accounts, linked: Rows) -> tuple[Rows, Rows]:

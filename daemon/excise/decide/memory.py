@@ -172,6 +172,7 @@ def _check(world: World, arrays: Arrays) -> None:
     rows = {kind.value: (f"{kind.value}.live", table) for kind, table in world.tables.items()}
     sizes = {label: (len(arrays[name]), table.capacity) for label, (name, table) in rows.items()}
     sizes["tie"] = len(arrays["ties.account"]), len(world.conduct.ties.account)
+    sizes["handoff"] = len(arrays["handoffs.taker"]), world.conduct.handoffs.capacity
     wholes = world.conduct.dialogues.wholes
     sizes["dialogue"] = len(arrays["dialogues.wholes"]), wholes.capacity
     sizes["link"] = len(arrays["links.client"]), len(world.links.client)

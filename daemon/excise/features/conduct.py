@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from excise.features.batch import Batch
 from excise.features.dialogues import Dialogues, Hashes, Read
+from excise.features.handoffs import Handoffs
 from excise.features.interner import LOW_WATER, Interner, Rows
 from excise.features.state import DAY, HALF_LIVES, TINY, Column, Matrix, grouped
 from excise.features.values import Bools
@@ -103,6 +104,7 @@ class Conduct:
         self.org: Rows = np.zeros(rows, dtype=np.int64)
         self.orgs: Interner[str] = Interner(capacity.accounts, "")
         self.ties = Ties(capacity.ties)
+        self.handoffs = Handoffs(capacity.ties // 4)
         self.dialogues = Dialogues(capacity.dialogues)
 
     def absorb(
@@ -123,6 +125,7 @@ class Conduct:
             return read
         account, place, ts = account[good], place[good], ts[good]
         repeats, alone, moved, roamed = self._steps(account, place, ts)
+        self.handoffs.absorb(account, read.giver[good], weight[good], ts)
         sums = batch.sums[at][good]
         logs = (batch.log_output[at][good], batch.log_input[at][good])
         columns = (
@@ -211,12 +214,14 @@ class Conduct:
     def rescale(self, seconds: float, accounts: int) -> None:
         """Move the landmark forward; so many account rows are in use."""
         ties = len(self.ties.names.keys)
+        self.handoffs.rescale(seconds)
         for live in (self.sums[:accounts], self.ties.sums[:ties]):
             np.multiply(live, 2.0 ** (-seconds / HALF_LIVES[DAY]), out=live)
             live[live < TINY] = 0.0
 
     def shift(self, seconds: float) -> None:
         """Follow a clock that was set back."""
+        self.handoffs.shift(seconds)
         for last in (self.last, self.ties.last):
             last[last > 0] -= seconds
 
@@ -225,6 +230,7 @@ class Conduct:
         self.sums[accounts] = self.last[accounts] = 0.0
         self.place[accounts] = 0
         self.org[accounts] = 0
+        self.handoffs.forget(accounts)
         self.ties.forget(np.flatnonzero(np.isin(self.ties.account, accounts)))
 
     def dump(self, accounts: int) -> dict[str, NDArray[np.generic]]:
@@ -241,7 +247,7 @@ class Conduct:
             "ties.last": ties.last[:used],
             "dialogues.wholes": self.dialogues.wholes.dump(),
             "dialogues.beginnings": self.dialogues.beginnings.dump(),
-        }
+        } | self.handoffs.dump()
 
     def load(self, arrays: dict[str, NDArray[np.generic]]) -> None:
         """Load what `dump` returned."""
@@ -261,5 +267,6 @@ class Conduct:
         pairs = zip(ties.account[:used].tolist(), ties.template[:used].tolist(), strict=True)
         keys: list[tuple[int, int] | None] = [pair if pair[0] else None for pair in pairs]
         self.ties.names.load([(0, 0), *keys[1:]])
+        self.handoffs.load(arrays)
         self.dialogues.wholes.load(arrays["dialogues.wholes"].astype(np.int64))
         self.dialogues.beginnings.load(arrays["dialogues.beginnings"].astype(np.int64))

@@ -33,7 +33,8 @@ class Read:
     """What the prompts of n records say. 0 is no hash.
 
     `begins`: nothing of this account's is continued (False where no prompt is logged).
-    `taken_over`: another account's conversation is continued. `template`: entry 0; `shared`: the
+    `taken_over`: another account's conversation is continued, and `giver` is the row of that
+    account (0 where none is). `template`: entry 0; `shared`: the
     deepest beginning that other accounts send too, if it is deeper than entry 0.
     `whole`: the last entry.
     """
@@ -41,6 +42,7 @@ class Read:
     known: Bools
     begins: Bools
     taken_over: Bools
+    giver: Rows
     template: Hashes
     shared: Hashes
     whole: Hashes
@@ -112,36 +114,36 @@ class Dialogues:
         n = len(prompts)
         at = np.flatnonzero(np.fromiter(map(bool, prompts), dtype=bool, count=n))
         chains = numbered([chain for chain in prompts if chain])
-        begins, taken, shared = [], [], []
+        begins, givers, shared = [], [], []
         for chain, account in zip(chains, accounts[at].tolist(), strict=True):
-            found = self._continue(chain, account) if account else (False, False)
+            found = self._continue(chain, account) if account else (False, 0)
             begins.append(found[0])
-            taken.append(found[1])
+            givers.append(found[1])
             shared.append(self._share(chain, account) if account and len(chain) > 2 else 0)
-        flags = np.zeros((3, n), dtype=bool)
-        hashes = np.zeros((3, n), dtype=np.int64)
-        flags[0, at], flags[1, at], flags[2, at] = True, begins, taken
-        hashes[0, at], hashes[1, at] = [c[0] for c in chains], shared
-        hashes[2, at] = [c[-1] for c in chains]
-        return Read(flags[0], flags[1], flags[2], *hashes)
+        flags = np.zeros((2, n), dtype=bool)
+        hashes = np.zeros((4, n), dtype=np.int64)
+        flags[0, at], flags[1, at] = True, begins
+        hashes[0, at], hashes[1, at] = givers, [c[0] for c in chains]
+        hashes[2, at], hashes[3, at] = shared, [c[-1] for c in chains]
+        return Read(flags[0], flags[1], hashes[0] > 0, *hashes)
 
-    def _continue(self, chain: list[int], account: int) -> tuple[bool, bool]:
-        """Return whether a prompt begins a conversation, and whether it takes one over."""
+    def _continue(self, chain: list[int], account: int) -> tuple[bool, int]:
+        """Return whether a prompt begins a conversation, and whose it takes over, 0 for none."""
         wholes, whole = self.wholes, chain[-1]
         now, before = wholes.now.get, wholes.before.get
         owner = now(whole)
         if owner is None:
             owner = before(whole)
         if owner == account:
-            return False, False
+            return False, 0
         wholes.put(whole, account)
         for entry in chain[-2:0:-1]:
             owner = now(entry)
             if owner is None:
                 owner = before(entry)
             if owner is not None:
-                return owner != account, owner != account
-        return True, False
+                return (False, 0) if owner == account else (True, owner)
+        return True, 0
 
     def _share(self, chain: list[int], account: int) -> int:
         """Return the deepest beginning, short of the whole, that another account sends too."""

@@ -129,3 +129,105 @@ def test_a_crowd_of_alike_accounts_among_as_many_others_is_no_group(seen, fleet)
     world, now = seen(ways)
 
     assert 0 == find(world, now).n
+
+
+def dealt(turns, accounts, *, home=False):
+    """Return ten conversations, with as many turns each, that go from account to account."""
+    chains = [["5e11"] for _ in range(10)]
+    records = []
+    for turn in range(turns):
+        for talk, chain in enumerate(chains):
+            chain += [f"{talk:x}{turn:x}ab"]
+            chosen = talk if home else (talk * 7 + turn * 5 + talk * turn) % accounts
+            records.append(
+                Record(
+                    ts=1_700_000_400.0 + turn * 300.0 + talk,
+                    client=f"198.51.100.{talk * 16 + turn}",
+                    account=f"fleet{chosen}",
+                    prompt=tuple(chain[:4] + chain[-4:] if len(chain) > 8 else chain),
+                    input_tokens=900,
+                    output_tokens=300,
+                    status=200,
+                )
+            )
+            chain += [f"{talk:x}{turn:x}cd"]
+    return records
+
+
+def test_accounts_that_go_on_with_each_others_conversations_are_a_group(seen, names):
+    world, now = seen(dealt(8, 8))
+
+    assert expected(8) == names(world, find(world, now))
+
+
+def test_conversations_that_stay_with_their_accounts_link_nobody(seen):
+    world, now = seen(dealt(8, 8, home=True))
+
+    assert 0 == find(world, now).n
+
+
+def test_failing_over_to_a_spare_key_links_nobody(seen):
+    world, now = seen(dealt(8, 2))
+
+    assert 0 == find(world, now).n
+
+
+@pytest.fixture
+def scattered():
+    """Make twelve accounts of one shape under prompts of their own, never twice in one network."""
+
+    def make(every_s=25.0, count=120, busy=0):
+        chosen = [i % 12 for i in range(count)] + [0] * busy
+        return [
+            Record(
+                ts=1_700_000_400.0 + i * every_s,
+                client=f"2001:{i:x}::1",
+                account=f"fleet{who}",
+                prompt=(f"f{who:x}", f"a{i:x}"),
+                input_tokens=90,
+                output_tokens=2500 + i % 7 * 300,
+                status=200,
+            )
+            for i, who in enumerate(chosen)
+        ]
+
+    return make
+
+
+def test_first_questions_from_unrelated_networks_in_quick_succession_link(
+    seen, scattered, people, names
+):
+    world, now = seen(scattered(), people())
+
+    assert expected(12) == names(world, find(world, now))
+
+
+def test_a_busy_tenant_on_changing_machines_is_no_part_of_a_cohort(seen, scattered, people, names):
+    world, now = seen(scattered(busy=400), people())
+
+    assert [sorted(f"fleet{i}" for i in range(1, 12))] == names(world, find(world, now))
+
+
+def once_again(moves):
+    """Return sixteen accounts that ask twice under one prompt, hours apart."""
+    return [
+        Record(
+            ts=1_700_000_400.0 + turn * 7200.0 + i * 60.0,
+            client=f"2001:{turn if i < moves else 0:x}{i:02x}::1",
+            account=f"fleet{i}",
+            prompt=("f1ee", f"{turn}{i:x}"),
+            input_tokens=90,
+            output_tokens=3000,
+            status=200,
+        )
+        for turn in range(2)
+        for i in range(16)
+    ]
+
+
+@pytest.mark.parametrize(("moves", "own"), [(16, [0xF1EE]), (15, [0xF1EE]), (12, [])])
+def test_a_prompt_is_a_fleets_own_where_nobody_comes_back_from_where_it_was(seen, moves, own):
+    world, now = seen(once_again(moves))
+    groups = find(world, now)
+
+    assert own == groups.templates[groups.own].tolist()

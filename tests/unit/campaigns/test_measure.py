@@ -1,5 +1,6 @@
 """A group's features are what the table of features promises, with the numbers of what was sent."""
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -37,6 +38,17 @@ def test_a_fleet_has_the_numbers_of_what_it_sent(numbers):
     }
 
     assert close == pytest.approx({name: numbers.at(0)[name] for name in close}, rel=0.01)
+
+
+def test_what_a_group_takes_now_is_told_from_the_days_sums(seen, fleet, people):
+    lately = fleet(count=120, every_s=30.0, input_tokens=100, output_tokens=5000)
+    late = [msgspec.structs.replace(r, ts=r.ts + 43_200.0) for r in lately]
+    world, now = seen(fleet(count=240, input_tokens=200, output_tokens=100), late)
+    found = measure(world, find(world, now), np.array([1]), now).at(0)
+
+    assert found["output_per_request"] < 2200
+    assert 4700 < found["output_per_request_1h"] < 5000
+    assert found["output_ratio_1h"] == pytest.approx(50.0, rel=0.1)
 
 
 def test_equal_members_are_even_and_alike(numbers):
