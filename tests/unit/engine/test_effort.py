@@ -64,7 +64,8 @@ def test_an_account_that_is_denied_is_not_scored_again_for_each_of_its_clients(
 ):
     accused = {"kind": Kind.ACCOUNT}
     watched = engine(
-        rule("time.x", "time", 25),
+        rule("time.x", "time", 39),
+        rule("graph.x", "graph", 39),
         rule("volume.x", "volume", 39, **accused),
         rule("shape.x", "shape", 39, **accused),
     )
@@ -74,6 +75,7 @@ def test_an_account_that_is_denied_is_not_scored_again_for_each_of_its_clients(
     denied = {rows[d.target] for d in watched.decisions() if d.action.value == "deny"}
     assert denied
     effort.clear()
-    watched.step([Observed(grid(320.0))])
+    client = watched.world.clients.rows["198.51.100.3/32"]
+    watched.judge.assess(Kind.CLIENT, client, watched.clock + 60.0)
 
     assert set() == {row for name, row in effort if name == "account_score"} & denied
