@@ -88,11 +88,15 @@ class Groups:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """The accounts active within a day, and what is known of each."""
+    """The accounts active within a day, and what is known of each.
+
+    Honest are those that hold conversations (`talks`), and those that stay at home.
+    """
 
     rows: Rows
     sums: Matrix
     principal: Rows
+    talks: Bools
     honest: Bools
     drawn: Bools
     old: Bools
@@ -111,7 +115,8 @@ def active(world: World, now: float) -> Accounts:
     drawn = ~talks & (repeats >= 1.5) & (moved >= POOLED)
     settled = (repeats >= HOME_FROM) & (moved < HOME) & (alone < POOLED)
     old = world.tables[Kind.ACCOUNT].first[rows] < now - OLD_S
-    return Accounts(rows, sums, conduct.principals(rows), talks | settled, drawn & ~settled, old)
+    principal = conduct.principals(rows)
+    return Accounts(rows, sums, principal, talks, talks | settled, drawn & ~settled, old)
 
 
 def find(world: World, now: float) -> Groups:
@@ -123,6 +128,9 @@ def find(world: World, now: float) -> Groups:
     place = np.full(len(world.conduct.last), -1, dtype=np.int64)
     place[accounts.rows] = np.arange(len(accounts.rows))
     by_template, common, own = _by_template(world, accounts, place, now)
+    # Who sends what nobody but a fleet sends is of the fleet, though it stays at one address.
+    honest = accounts.honest.copy()
+    honest[by_template[0][np.isin(by_template[1], own)]] = False
     edges = [
         by_template,
         _by_exit(world, accounts, place, now),
@@ -135,7 +143,7 @@ def find(world: World, now: float) -> Groups:
     edges.append(cohort)
     edges = [_alike(accounts, *e) if len(e[0]) else e for e in edges]
     found = _groups(accounts, edges, common)
-    return replace(found, own=np.isin(found.templates, own), honest=accounts.rows[accounts.honest])
+    return replace(found, own=np.isin(found.templates, own), honest=accounts.rows[honest])
 
 
 def _alike(
@@ -247,7 +255,8 @@ def _by_template(
     good &= ((moves >= POOLED) | (alone >= POOLED)) & (old < OLD_SHARE)
     good &= ~shared
     # Until a template is known to be the fleet's own, only those link whose own conduct is seen.
-    kept = good[of] & ~accounts.honest[at] & (own[of] | ((repeats_of >= ONCE) & away))
+    seen = ~accounts.honest[at] & (repeats_of >= ONCE) & away
+    kept = good[of] & ((own[of] & ~accounts.talks[at]) | seen)
     common = hashes[(people >= LEAST) & (back2 >= LEAST) & (shared | ~own)]
     return (at[kept], hashes[of[kept]]), common, hashes[good & own]
 

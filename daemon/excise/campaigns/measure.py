@@ -8,6 +8,7 @@ import numpy as np
 
 from excise.campaigns.evidence import added, distinct, pooled
 from excise.campaigns.groups import Groups, owners
+from excise.campaigns.succession import succession
 from excise.features.conduct import AT, DAY_S
 from excise.features.interner import Rows
 from excise.features.state import Column, Matrix
@@ -58,6 +59,7 @@ def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
         "template_share": _template_share(world, groups, now),
         "templates": _templates(world, groups),
     }
+    columns |= _succession(world, groups)
     columns |= _shares(sums, groups) | _exits(world, groups, now) | _lately(world, groups, now)
     return Measured(rows, columns)
 
@@ -95,6 +97,14 @@ def _shares(sums: Matrix, groups: Groups) -> dict[str, Column]:
         "begins": begins,
         "taken_over": taken,
     }
+
+
+def _succession(world: World, groups: Groups) -> dict[str, Column]:
+    first = world.tables[Kind.ACCOUNT].first[groups.account]
+    last = np.maximum(first, world.conduct.last[groups.account])
+    uneven, mean = succession(first, last, groups.of, groups.n)
+    generations = added(groups.of, None, groups.n) / np.maximum(mean, 1.0)
+    return {"turnover": generations, "turnover_spread": uneven}
 
 
 def _unevenness(requests: Column, groups: Groups) -> Column:

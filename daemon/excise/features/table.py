@@ -114,6 +114,8 @@ def _campaigns() -> list[Feature]:
         Feature("output_per_request", only, "tokens", "mean output tokens of a request, 24 h"),
         Feature("output_per_request_1h", only, "tokens", "mean output tokens of a request, 1 h"),
         Feature("output_ratio_1h", only, "ratio", "output tokens per input token, 1 h"),
+        Feature("turnover", only, "ratio", "members, over how many are in use at a time"),
+        Feature("turnover_spread", only, "ratio", "variance over mean of how many are in use"),
         Feature("unevenness", only, "ratio", "variance over mean of members' requests"),
         Feature("unlikeness", only, "ratio", "variance of log tokens between / within members"),
     ]

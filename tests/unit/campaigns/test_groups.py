@@ -231,3 +231,29 @@ def test_a_prompt_is_a_fleets_own_where_nobody_comes_back_from_where_it_was(seen
     groups = find(world, now)
 
     assert own == groups.templates[groups.own].tolist()
+
+
+def test_who_stays_at_home_under_a_fleets_own_prompt_is_of_the_fleet(seen, fleet, people, names):
+    at_home = [
+        Record(
+            ts=1_700_000_400.0 + 400.0 + i * 60.0,
+            client="198.51.100.200",
+            account="fleet12",
+            prompt=("f1ee", f"0{i:x}"),
+            input_tokens=90,
+            output_tokens=3000,
+            status=200,
+        )
+        for i in range(10)
+    ]
+    world, now = seen(fleet(), people(), at_home)
+    groups = find(world, now)
+
+    assert expected(13) == names(world, groups)
+    assert world.accounts.rows["fleet12"] not in groups.honest.tolist()
+
+
+def test_who_stays_at_home_under_a_common_prompt_is_of_no_group(seen, fleet, people):
+    world, now = seen(fleet(), people())
+
+    assert world.accounts.rows["person3"] in find(world, now).honest.tolist()
