@@ -265,6 +265,20 @@ class Judge:
             self.docket.keep(decision, at)
         else:
             self._end(decision, Op.EXPIRE, at)
+            if decision.origin is Origin.RULES and decision.wanted >= self.docket.ladder.top:
+                self._soften(decision, at)
+
+    def _soften(self, decision: Decision, now: float) -> None:
+        """Throttle a client whose drop lapsed only for doubt about who else lives there.
+
+        Without this its next request would pass free, and the one after a renewal again.
+        """
+        kind, row = self.locate(decision)
+        if kind is Kind.CLIENT and row is not None:
+            most, _ = self.bounds.client(row, self.cases.collateral(row), now)
+            stands = self.cases.client_score(row, now).total >= self.docket.least(decision)
+            if stands and most >= MILDEST:
+                self._assess_client(row, now)
 
     def _review_at(self, target: str, now: float) -> None:
         self._reviews[target] = now + REVIEW_S

@@ -67,6 +67,24 @@ def test_a_thief_is_dropped_while_the_owner_of_the_key_works_on(engine, rule, as
     assert "observe" == decided["key"]
 
 
+def test_a_drop_that_has_become_doubtful_lapses_into_a_throttle_and_not_into_freedom(  # noqa: PLR0917 - fixtures come by name
+    engine, rule, ask, wait, active, policy
+):
+    lasting = {"kind": Kind.USE, "half_life_s": 30 * 86_400.0}
+    spread = [rule(f"{f}.x", f, 39.0, "requests_1h", 20.0, **lasting) for f in ("graph", "volume")]
+    two_days = policy(ttl_drop_s=2 * 86_400.0, ttl_max_s=4 * 86_400.0)
+    watched = engine(*spread, policy=two_days)
+    ask(watched, "203.0.113.7", count=30, account="key", user_agent="thief/1")
+    ask(watched, "203.0.113.99", count=9, account="key", user_agent="thief/1")
+    wait(watched, 12)
+    assert "drop" == active(watched)["203.0.113.99/32"]
+
+    decided = [e for e in wait(watched, 3 * 86_400) if e.decision.target == "203.0.113.99/32"]
+    found = [(e.op, e.decision.action, e.ts) for e in decided][:2]
+    lapsed = found[0][2]
+    assert [(Op.EXPIRE, Action.DROP, lapsed), (Op.ADD, Action.THROTTLE, lapsed)] == found
+
+
 def test_an_account_with_only_its_guilty_use_is_denied(engine, rule, ask, wait, active):
     spread = [
         rule(f"{f}.x", f, 39.0, "requests_1h", 20.0, kind=Kind.USE) for f in ("graph", "volume")
