@@ -90,12 +90,14 @@ class Groups:
 class Accounts:
     """The accounts active within a day, and what is known of each.
 
-    Honest are those that hold conversations (`talks`), and those that stay at home.
+    Honest are those that hold conversations (`talks`), and those that stay at home. `keyed` are
+    keys of an organisation that uses several: its machines explain why they move.
     """
 
     rows: Rows
     sums: Matrix
     principal: Rows
+    keyed: Bools
     talks: Bools
     honest: Bools
     drawn: Bools
@@ -116,7 +118,9 @@ def active(world: World, now: float) -> Accounts:
     settled = (repeats >= HOME_FROM) & (moved < HOME) & (alone < POOLED)
     old = world.tables[Kind.ACCOUNT].first[rows] < now - OLD_S
     principal = conduct.principals(rows)
-    return Accounts(rows, sums, principal, talks, talks | settled, drawn & ~settled, old)
+    _, of, keys = np.unique(principal, return_inverse=True, return_counts=True)
+    honest, drawn = talks | settled, drawn & ~settled
+    return Accounts(rows, sums, principal, keys[of] > 1, talks, honest, drawn, old)
 
 
 def find(world: World, now: float) -> Groups:
@@ -269,7 +273,7 @@ def _by_exit(world: World, accounts: Accounts, place: Rows, now: float) -> tuple
     known = account > 0
     at = np.where(known, place[account], -1)
     client = links.client[live]
-    drawn = (at >= 0) & accounts.drawn[at]
+    drawn = (at >= 0) & (accounts.drawn & ~accounts.keyed)[at]
     size = int(client.max()) + 1 if len(client) else 1
     pairs_client, pairs_account = _pairs(client[drawn], at[drawn])
     mine = np.bincount(pairs_client, minlength=size)
@@ -316,7 +320,7 @@ def _by_behaviour(accounts: Accounts, linked: Rows) -> tuple[Rows, Rows]:
     begins = s[:, AT["begins"]] >= BEGINS * prompts
     apart = (s[:, AT["alone"]] / repeats >= POOLED) & ((prompts == 0) | begins)
     apart |= (s[:, AT["roamed"]] / repeats >= POOLED) & (prompts > 0) & begins
-    apart &= accounts.drawn & (accounts.principal < 0)
+    apart &= accounts.drawn & ~accounts.keyed
     apart[linked] = False
     at = np.flatnonzero(apart)
     cell = [

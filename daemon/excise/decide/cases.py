@@ -28,6 +28,8 @@ from excise.rules.schema import Rule
 FRESH = 0.8
 #: an address from which so many requests come, with answers so much shorter, is the owner's
 HOME_REQUESTS, UNLIKE_OCTAVES = 10.0, 1.5
+#: who draws one part in so many of a client's output answers in full for what the client does
+ANSWERS = 3.0
 Seen = tuple[tuple[str, float, float], ...]
 
 
@@ -138,7 +140,12 @@ class Cases:
         return use in self.dossiers[Kind.USE] or bool(self.campaign_of_use(use))
 
     def driven(self, use: int, account_total: float, now: float) -> list[tuple[Dossier, float]]:
-        """Return dossiers of clients of which a use is a culprit, with their share of it."""
+        """Return dossiers of clients of which a use is a culprit, each with a share.
+
+        That is the share of the account's output that goes there, but at most `ANSWERS` times
+        the account's part in what the client draws: one of fifty behind an address is a culprit
+        like the others, and answers for little.
+        """
         links = self.world.links
         fade = self.world.fade(now)
         out = []
@@ -146,9 +153,11 @@ class Cases:
         for link in rows[self._filed[links.client[rows]]].tolist():
             client = int(links.client[link])
             if use in self.collateral(client).culprits:
-                tokens = float(links.sums[link, OUTPUT]) * fade
-                share = min(1.0, tokens / account_total) if account_total else 1.0
-                out.append((self.dossiers[Kind.CLIENT][client], share))
+                tokens = float(links.sums[link, OUTPUT])
+                whole = float(links.sums[links.of_client(client), OUTPUT].sum())
+                share = min(1.0, tokens * fade / account_total) if account_total else 1.0
+                part = min(1.0, ANSWERS * tokens / whole) if whole else 1.0
+                out.append((self.dossiers[Kind.CLIENT][client], min(share, part)))
         return out
 
     def rung(self, ladder: Ladder, score: Score, now: float) -> int:

@@ -82,7 +82,9 @@ def _shapes() -> list[Feature]:
         Feature("mean_input", PRINCIPALS, "tokens", "typical (log mean) input tokens, 24 h"),
         Feature("mean_output", PRINCIPALS, "tokens", "typical (log mean) output tokens, 24 h"),
         Feature("spread_output", PRINCIPALS, "octaves", "standard deviation of log2 output tokens"),
-        Feature("input_variety", PRINCIPALS, "ratio", "mean over typical input tokens; 1: all equal"),
+        Feature(
+            "input_variety", PRINCIPALS, "ratio", "mean over typical input tokens; 1: all equal"
+        ),
         Feature("output_ratio", PRINCIPALS, "ratio", "output tokens per input token, 24 h"),
         Feature("gap_spread", PRINCIPALS, "octaves", "standard deviation of log2 gaps; 0: a clock"),
         Feature("gaps_1h", PRINCIPALS, "gaps", "gaps the spread rests on, half-life 1 h"),

@@ -112,8 +112,8 @@ _MADE: dict[str, Callable[[View], Column]] = {
     "spread_output": lambda v: _spread(
         v.column("log_output"), v.column("log_output_sq"), v["llm_requests_24h"]
     ),
-    "input_variety": lambda v: (
-        _ratio(v["input_tokens_24h"], v["requests_24h"] * np.maximum(v["mean_input"], 1e-9))
+    "input_variety": lambda v: _ratio(
+        v["input_tokens_24h"], v["requests_24h"] * np.maximum(v["mean_input"], 1e-9)
     ),
     "output_ratio": lambda v: _ratio(v["output_tokens_24h"], v["input_tokens_24h"]),
     "gap_spread": lambda v: _spread(v.column("log_gap"), v.column("log_gap_sq"), v["gaps_1h"]),

@@ -257,3 +257,31 @@ def test_who_stays_at_home_under_a_common_prompt_is_of_no_group(seen, fleet, peo
     world, now = seen(fleet(), people())
 
     assert world.accounts.rows["person3"] in find(world, now).honest.tolist()
+
+
+def tenant(org, keys=3):
+    """Return first questions of a customer's keys, by turns from addresses that the fleet uses."""
+    return [
+        Record(
+            ts=1_700_000_430.0 + i * 150.0,
+            client=f"2001:db8:{i % 19:x}::1",
+            account=f"fleet{100 + i % keys}",
+            prompt=(),
+            input_tokens=90,
+            output_tokens=3000,
+            status=200,
+            org=org,
+        )
+        for i in range(60)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("org", "others"), [("a customer", []), ("", ["fleet100", "fleet101", "fleet102"])]
+)
+def test_an_organisation_that_shares_a_fleets_exits_is_no_part_of_it(
+    seen, fleet, names, org, others
+):
+    world, now = seen(fleet(prompt="", count=240, exits=19), tenant(org))
+
+    assert [sorted([*expected(12)[0], *others])] == names(world, find(world, now))

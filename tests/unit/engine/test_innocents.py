@@ -50,6 +50,24 @@ def test_an_office_with_a_harvester_inside_works_on_while_the_account_is_denied(
     assert {"harvester", OFFICE} == set(decided)
 
 
+def test_people_do_not_answer_one_by_one_for_an_address_that_draws_much(engine, rule, active):
+    heavy = [rule(f"{f}.x", f, 39.0, "output_tokens_1h", 50_000.0) for f in ("volume", "shape")]
+    watched = engine(*heavy)
+    crowd = [
+        Record(
+            ts=1.7e9 + i * 30 + n * 0.1,
+            client="198.51.100.1",
+            account=f"person{n}",
+            output_tokens=100 + 40 * n,
+        )
+        for i in range(8)
+        for n in range(20)
+    ]
+    watched.step([Observed(crowd)])
+
+    assert {OFFICE} == {t for t, a in active(watched).items() if a != "observe"}
+
+
 def test_a_thief_is_dropped_while_the_owner_of_the_key_works_on(engine, rule, ask, wait, active):
     spread = [
         rule(f"{f}.x", f, 39.0, "requests_1h", 20.0, kind=Kind.USE) for f in ("graph", "volume")
