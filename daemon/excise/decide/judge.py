@@ -162,7 +162,8 @@ class Judge:
             name = self.world.accounts.name(row)
             self.docket.apply(Plane.ACCOUNT, name, verdict, now)
             decision = self.docket.book.get(Plane.ACCOUNT, name)
-            if decision is not None and decision.wanted >= self.docket.ladder.top:
+            # Any other may have an owner, who must be let in as soon as he comes.
+            if campaign and decision is not None and decision.wanted >= self.docket.ladder.top:
                 until = decision.until - self.docket.half_ttl_s(decision)
                 self.heard[row] = max(self.heard[row], until)
 

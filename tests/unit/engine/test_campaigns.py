@@ -5,10 +5,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from excise.decide.cases import Cases
 from excise.decide.tenants import STEADY
 from excise.engine import Engine
 from excise.errors import NotFoundError
 from excise.model.decision import Action, DecisionEvent, Op, Plane, Posture
+from excise.model.entity import Kind
 from excise.model.record import Record
 from excise.model.settings import Capacity, Governor, Settings, Tenant
 from excise.model.step import Lift, Observed, Tick
@@ -96,6 +98,21 @@ def test_all_members_are_denied_and_their_exits_throttled_together(engine):
     assert {watched.campaigns()[0].id} == {
         d.campaign for d in (*accounts.values(), *exits.values())
     }
+
+
+def test_a_member_that_is_denied_is_not_scored_again_for_every_client_it_shares(
+    engine, monkeypatch
+):
+    watched = engine()
+    run(watched, fleet())
+    scored = []
+    monkeypatch.setattr(Cases, "account_score", lambda _, row, now: scored.append((row, now)))
+    members = {watched.world.accounts.rows[a] for a in enforced(watched, Plane.ACCOUNT)}
+    for row in members:
+        watched.judge.assess(Kind.ACCOUNT, row, watched.clock + 60.0)
+
+    assert members
+    assert [] == scored
 
 
 def test_a_newcomer_inherits_with_its_first_request(engine):

@@ -57,25 +57,3 @@ def test_who_stands_behind_a_client_is_found_out_once_for_all_who_share_it(engin
 
     assert {1} == {n for (name, _), n in effort.items() if name == "_stand_behind"}
     assert ACCOUNTS - 1 == sum(n for (name, _), n in effort.items() if name == "account_score")
-
-
-def test_an_account_that_is_denied_is_not_scored_again_for_each_of_its_clients(
-    engine, rule, effort
-):
-    accused = {"kind": Kind.ACCOUNT}
-    watched = engine(
-        rule("time.x", "time", 39),
-        rule("graph.x", "graph", 39),
-        rule("volume.x", "volume", 39, **accused),
-        rule("shape.x", "shape", 39, **accused),
-    )
-    for minute in range(5):
-        watched.step([Observed(grid(minute * 60.0))])
-    rows = watched.world.accounts.rows
-    denied = {rows[d.target] for d in watched.decisions() if d.action.value == "deny"}
-    assert denied
-    effort.clear()
-    client = watched.world.clients.rows["198.51.100.3/32"]
-    watched.judge.assess(Kind.CLIENT, client, watched.clock + 60.0)
-
-    assert set() == {row for name, row in effort if name == "account_score"} & denied

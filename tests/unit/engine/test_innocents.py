@@ -103,6 +103,20 @@ def test_a_drop_that_has_become_doubtful_lapses_into_a_throttle_and_not_into_fre
     assert [(Op.EXPIRE, Action.DROP, lapsed), (Op.ADD, Action.THROTTLE, lapsed)] == found
 
 
+def test_an_owner_who_comes_back_to_a_denied_key_is_let_in_soon(engine, rule, ask, wait, active):
+    spread = [
+        rule(f"{f}.x", f, 39.0, "requests_1h", 20.0, kind=Kind.USE) for f in ("graph", "volume")
+    ]
+    watched = engine(*spread)
+    ask(watched, "203.0.113.7", count=30, account="key", user_agent="thief/1")
+    wait(watched, 12)
+    assert "deny" == active(watched)["key"]
+    ask(watched, "192.0.2.1", count=3, account="key", user_agent="owner/1")
+    ask(watched, "203.0.113.7", count=80, every_s=9.0, account="key", user_agent="thief/1")
+
+    assert "observe" == active(watched)["key"]
+
+
 def test_an_account_with_only_its_guilty_use_is_denied(engine, rule, ask, wait, active):
     spread = [
         rule(f"{f}.x", f, 39.0, "requests_1h", 20.0, kind=Kind.USE) for f in ("graph", "volume")
