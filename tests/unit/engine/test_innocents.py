@@ -107,7 +107,7 @@ def test_an_owner_who_comes_back_to_a_denied_key_is_let_in_soon(engine, rule, as
     spread = [
         rule(f"{f}.x", f, 39.0, "requests_1h", 20.0, kind=Kind.USE) for f in ("graph", "volume")
     ]
-    watched = engine(*spread)
+    watched = engine(*spread, policy=policy(ttl_drop_s=7200.0, ttl_max_s=7200.0))
     ask(watched, "203.0.113.7", count=30, account="key", user_agent="thief/1")
     wait(watched, 12)
     assert "deny" == active(watched)["key"]
