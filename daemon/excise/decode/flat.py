@@ -18,6 +18,7 @@ from msgspec.structs import astuple
 
 from excise.decode.assemble import Assembler
 from excise.decode.base import MAX_LINE_BYTES, LineRejectedError
+from excise.decode.bytescan import count_byte
 from excise.decode.columns import Columns, OddError, each_once, merge
 from excise.decode.fields import BOUNDS
 from excise.decode.readers import ONLY_WITH
@@ -26,6 +27,7 @@ from excise.model.record import Record
 
 _PLANS_KEPT = 64
 _MOST_KEYS = 256
+_QUOTE = ord('"')
 _KEY = re.compile(r"[ !#-\[\]-~]{1,128}")
 #: JSON types of values in a template; objects and lists have no place in a flat line
 _SCALARS = (str, int, float, bool, type(None))
@@ -109,7 +111,7 @@ def _may_repeat_keys(template: _Template, lines: Sequence[bytes]) -> bool:
     """Whether lines may have more keys than the template."""
     blob = b"\n".join(lines)
     if template.quotes is not None:
-        return blob.count(b'"') != template.quotes * len(lines)
+        return count_byte(blob, _QUOTE) != template.quotes * len(lines)
     if not blob.isascii() or any(spread in blob for spread in (b'" ', b'"\t', b'"\r', b"\\u")):
         return True
     return blob.count(b'":') != template.keys * len(lines) or blob.count(b"\n") >= len(lines)

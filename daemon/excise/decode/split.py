@@ -13,13 +13,12 @@ from itertools import repeat
 from operator import contains
 
 from excise.decode.assemble import Assembler
-from excise.decode.base import CONTROL, LineRejectedError
+from excise.decode.base import LineRejectedError
+from excise.decode.bytescan import count_controls
 from excise.decode.columns import Columns, OddError, each_once, merge
 from excise.decode.pattern import QUOTED, Part, Pattern, Var
 from excise.decode.slots import Slot
 from excise.model.record import Record
-
-_CONTROL = CONTROL.replace(b"\n", b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +65,8 @@ class Splitter:
         blob = b" \n".join(lines)
         if self._plan is None or b"\\" in blob or b"" in lines:
             return None
-        if blob.count(b"\n") != len(lines) - 1 or len(blob.translate(None, _CONTROL)) != len(blob):
+        # The newlines between lines are the only control bytes, so no line holds one.
+        if count_controls(blob) != len(lines) - 1:
             return None
         try:
             cut = _cut(self._plan, blob.decode("ascii"), len(lines))
