@@ -20,10 +20,13 @@ _TLS_NUMBERS: Mapping[object, str] = MappingProxyType(
 
 
 def last(value: object) -> object:
-    """Return the last known of a list of values of the upstreams tried: it answered."""
+    """Return the last known of a list of values of the upstreams tried: it answered.
+
+    Where none of them is known that is `""`: text stays text.
+    """
     if not isinstance(value, str) or ("," not in value and ":" not in value):
         return value
-    return next(filter(known, reversed(_SEPARATOR.split(value.strip()))), None)
+    return next(filter(known, reversed(_SEPARATOR.split(value.strip()))), "")
 
 
 #: readers that leave a text as it is unless one of these characters is in it
