@@ -73,12 +73,14 @@ def endpoint(text: str) -> tuple[str, str]:
 
 
 class Addresses:
-    """A bounded cache of `canonical`. Forgets all when full: refilling is cheap and rare."""
+    """Bounded caches of `canonical` and `endpoint`. Forgets all when full: refilling is cheap."""
 
-    __slots__ = ("_known", "_size")
+    __slots__ = ("_known", "_ported", "_size")
 
     def __init__(self, size: int = CACHE_SIZE) -> None:
         self._known: dict[str, str] = {}
+        #: what stands before a port, if it is no address together with one
+        self._ported: dict[str, str] = {}
         self._size = size
 
     def canonical(self, text: str) -> str:
@@ -97,3 +99,16 @@ class Addresses:
             pairs = zip(found, texts, strict=True)
             return [self.canonical(text) if known is None else known for known, text in pairs]
         return cast("list[str]", found)
+
+    def endpoint(self, text: str) -> tuple[str, str]:
+        """Return what the function `endpoint` returns."""
+        head, _, port = text.rpartition(":")
+        known = self._ported.get(head)
+        if known is not None and len(port) < 6 and port.isascii() and port.isdecimal():
+            return known, port
+        address, port = endpoint(text)
+        if address and port:
+            if len(self._ported) >= self._size:
+                self._ported.clear()
+            self._ported[head] = address
+        return address, port

@@ -86,11 +86,9 @@ class Columns:
         ports = columns.get(slots.REMOTE_PORT), columns.get(slots.SOCKET_PORT)
         try:
             said = [s for s in ORIGIN if s in columns and not UNKNOWN.issuperset(columns[s])]
-            plain = said == [slots.REMOTE] and ports[1] is None and "client_port" not in read
-            if plain and (clients := self._plain(columns[slots.REMOTE])) is not None:
-                read["client"] = clients
-                if ports[0] is not None:
-                    read["client_port"] = _field("client_port", ports[0])
+            if slots.SOCKET not in said and ports == (None, None):
+                columns, ports = self._apart(columns)
+            if said == [slots.REMOTE] and self._add_peers(columns[slots.REMOTE], ports, read):
                 return
             if not said:
                 raise OddError
@@ -111,12 +109,38 @@ class Columns:
             read["unbelieved_hops"] = hops
         _add_ports(found, ports, read)
 
-    def _plain(self, remote: Column) -> Column | None:
-        """Return the addresses of peers that are the clients, None if one is written otherwise."""
+    def _apart(
+        self, columns: Mapping[str, Column]
+    ) -> tuple[Mapping[str, Column], tuple[Column | None, Column | None]]:
+        """Return columns and ports with REMOTE's ports apart, where each value has one beside.
+
+        Ports change with each connection; the addresses alone are met again.
+        """
+        remote = columns.get(slots.REMOTE, ("",))
+        if not isinstance(remote[0], str) or not self._to.addresses.endpoint(remote[0])[1]:
+            return columns, (None, None)
+        if not all(map(isinstance, remote, repeat(str))):
+            raise OddError
+        hosts, ports = zip(*map(self._to.addresses.endpoint, remote), strict=True)
+        if "" in ports:
+            return columns, (None, None)
+        # Port 0 stands behind an address out of a header.
+        known = [None if port == "0" else port for port in ports] if "0" in ports else ports
+        return {**columns, slots.REMOTE: hosts}, (known, None)
+
+    def _add_peers(
+        self, remote: Column, ports: tuple[Column | None, Column | None], read: dict[str, Column]
+    ) -> bool:
+        """Add peers that are the clients; return whether all of them are written as addresses."""
         if not all(map(isinstance, remote, repeat(str))):
             raise OddError
         clients = self._to.addresses.canonical_all(remote)
-        return None if "" in clients else clients
+        if "" in clients or ports[1] is not None or "client_port" in read:
+            return False
+        read["client"] = clients
+        if ports[0] is not None:
+            read["client_port"] = _field("client_port", ports[0])
+        return True
 
     def _settle(self, said: Sequence[str], key: Key, cache: dict[Key, Origin]) -> Origin:
         """Return the origin of the values of the slots that a line has."""

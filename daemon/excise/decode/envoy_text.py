@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from excise.decode import slots
 from excise.decode.base import DecodeContext
-from excise.decode.pattern import WORD, Var, compile_pattern
+from excise.decode.pattern import BARE, WORD, Var, compile_pattern
 from excise.decode.readers import milliseconds
 from excise.decode.slots import Slot
 from excise.decode.textformat import TextDecoder
@@ -19,7 +19,6 @@ from excise.decode.times import Times
 NAME = "envoy"
 #: quotes of the default format: request, XFF, agent, request id, authority, upstream
 _QUOTES = 12
-_BARE = r'[^"]*'
 
 
 def make(context: DecodeContext) -> TextDecoder:
@@ -29,7 +28,7 @@ def make(context: DecodeContext) -> TextDecoder:
         "[",
         Var(Slot(slots.START, times.iso), r'[^\]" ]*'),
         '] "',
-        Var(Slot(slots.REQUEST), _BARE),
+        Var(Slot(slots.REQUEST), BARE),
         '" ',
         Var(Slot("status")),
         " ",
@@ -43,18 +42,18 @@ def make(context: DecodeContext) -> TextDecoder:
         " ",
         Var(None, WORD),  # x-envoy-upstream-service-time: the upstream's own word
         ' "',
-        Var(Slot(slots.FORWARDED_FOR), _BARE),
+        Var(Slot(slots.FORWARDED_FOR), BARE),
         '" "',
-        Var(Slot("user_agent"), _BARE),
+        Var(Slot("user_agent"), BARE),
         '" "',
-        Var(Slot("request_id"), _BARE),
+        Var(Slot("request_id"), BARE),
         '" "',
-        Var(None, _BARE),
+        Var(None, BARE),
         '" "',
-        Var(None, _BARE),
+        Var(None, BARE),
         '"',
     )
-    return TextDecoder(NAME, [compile_pattern(parts)], context, unescape=str, fast=False, why=_why)
+    return TextDecoder(NAME, [compile_pattern(parts)], context, escape="", why=_why)
 
 
 def _why(text: str) -> str:

@@ -39,7 +39,7 @@ def make(context: DecodeContext) -> TextDecoder:
         Var(None, r"[^ \"/]*"),
     )
     patterns = [compile_pattern(http), compile_pattern(https)]
-    return TextDecoder(NAME, patterns, context, unescape=unescaped, fast=False)
+    return TextDecoder(NAME, patterns, context, unescape=unescaped, escape="#", fast=False)
 
 
 def _parts(times: Times) -> tuple[Part, ...]:

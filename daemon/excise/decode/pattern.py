@@ -16,6 +16,8 @@ from excise.decode.slots import Slot
 
 #: what stands between quotes
 QUOTED = r'[^"\\]*(?:\\.[^"\\]*)*'
+#: what stands between quotes where nothing is escaped
+BARE = r'[^"]*'
 #: one word outside quotes
 WORD = r'[^" ]*'
 #: any text outside quotes; at most one such value may stand between two quotes

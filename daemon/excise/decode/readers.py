@@ -51,9 +51,9 @@ def scaled(factor: float) -> Read:
     """Return a reader of a number in another unit, `factor` seconds each; below 0: not known."""
 
     def read(value: object) -> object:
-        if not known(value):
-            return None
-        if isinstance(value, str) and NUMBER.fullmatch(value):
+        if isinstance(value, str):
+            if not NUMBER.fullmatch(value):
+                return value if known(value) else None
             value = float(value)
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             return value  # the field will say what is wrong with it

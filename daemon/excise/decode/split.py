@@ -7,36 +7,52 @@ batch odd.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import repeat
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import chain, repeat
 from operator import contains
 
 from excise.decode.assemble import Assembler
 from excise.decode.base import LineRejectedError
 from excise.decode.bytescan import count_controls
-from excise.decode.columns import Columns, OddError, each_once, merge
-from excise.decode.pattern import QUOTED, Part, Pattern, Var
+from excise.decode.columns import NO_KINDS, Columns, OddError, each_once, merge
+from excise.decode.pattern import BARE, FREE, QUOTED, WORD, Part, Pattern, Var
+from excise.decode.readers import ONLY_WITH
 from excise.decode.slots import Slot
 from excise.model.record import Record
+
+#: expressions that hold for every word free of quotes
+_ANY = frozenset({WORD, FREE, BARE})
 
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """One blank-separated word of a stretch outside quotes: text around at most one value."""
+    """One blank-separated word of a stretch outside quotes: text around at most one value.
+
+    `fits`: what the value has to be, beside free of quotes and blanks.
+    """
 
     before: str
     slot: Slot | None
     after: str
     words: int = 1
     literal: bool = False
+    fits: re.Pattern[str] | None = None
+
+    @property
+    def exact(self) -> bool:
+        """Whether any word is a value as it stands."""
+        return not (self.before or self.after or self.fits)
 
     def strip(self, value: object) -> object:
-        """Return a value without the text around it. Raises OddError where that is missing."""
+        """Return a value without the text around it. Raises OddError where it is another one."""
         if not isinstance(value, str):
             raise OddError
         inner = value.removeprefix(self.before).removesuffix(self.after)
         if len(inner) + len(self.before) + len(self.after) != len(value):
+            raise OddError
+        if self.fits is not None and not self.fits.fullmatch(inner):
             raise OddError
         return inner
 
@@ -57,7 +73,8 @@ class Splitter:
     """Decodes batches of one pattern."""
 
     def __init__(self, pattern: Pattern, to: Assembler) -> None:
-        self._plan = _plan(pattern.parts)
+        self._plan = None if pattern.fixed else _plan(pattern.parts)
+        self._texts = _texts(self._plan) if self._plan else NO_KINDS
         self._columns = Columns(to)
 
     def decode(self, lines: Sequence[bytes]) -> list[Record] | None:
@@ -72,10 +89,19 @@ class Splitter:
             cut = _cut(self._plan, blob.decode("ascii"), len(lines))
             columns: dict[str, Sequence[object]] = {}
             for slot, values in sorted(cut, key=_rank):
-                columns[slot.name] = merge(columns.get(slot.name), each_once(values, slot.read))
+                read = each_once(values, slot.read, str)
+                columns[slot.name] = merge(columns.get(slot.name), read)
         except (UnicodeDecodeError, OddError, LineRejectedError):
             return None
-        return self._columns.records(columns, len(lines))
+        return self._columns.records(columns, len(lines), self._texts)
+
+
+def _texts(plan: _Plan) -> Mapping[str, type]:
+    """Return the slots of which all values stay text."""
+    words = chain(plan.outer, *plan.middle)
+    used = [slot for slot in (*plan.quoted, *(word.slot for word in words)) if slot]
+    read = {slot.name for slot in used if slot.read is not None and slot.read not in ONLY_WITH}
+    return {slot.name: str for slot in used if slot.name not in read}
 
 
 def _rank(column: tuple[Slot, Sequence[object]]) -> int:
@@ -129,15 +155,17 @@ def _words(words: tuple[_Word, ...], text: str, n: int) -> list[tuple[Slot, Sequ
             if column.count(word.before) != n:
                 raise OddError
         elif word.slot is not None:
-            inner = each_once(column, word.strip) if word.before or word.after else column
+            inner = column if word.exact else each_once(column, word.strip, str)
             columns.append((word.slot, inner))
-        elif word.before or word.after:
-            each_once(column, word.strip)
+        elif not word.exact:
+            each_once(column, word.strip, str)
     return columns
 
 
 def _plan(parts: Sequence[Part]) -> _Plan | None:
     """Return how lines of a pattern are cut, None if that is not possible."""
+    if any(isinstance(part, Var) and part.also for part in parts):
+        return None
     stretches: list[list[Part]] = [[]]
     for part in parts:
         if isinstance(part, Var):
@@ -164,7 +192,7 @@ def _quoted(stretch: list[Part]) -> tuple[Slot | None] | None:
     pieces = [part for part in stretch if part != ""]
     if len(pieces) != 1 or isinstance(pieces[0], str):
         return None
-    return (pieces[0].slot,) if pieces[0].expression == QUOTED else None
+    return (pieces[0].slot,) if pieces[0].expression in {QUOTED, BARE} else None
 
 
 def _to_words(stretch: list[Part]) -> list[_Word] | None:
@@ -174,13 +202,14 @@ def _to_words(stretch: list[Part]) -> list[_Word] | None:
         if isinstance(part, Var):
             if not words[-1].literal:
                 return None
-            words[-1] = _Word(words[-1].before, part.slot, "", part.words)
+            fits = None if part.expression in _ANY else re.compile(part.expression)
+            words[-1] = _Word(words[-1].before, part.slot, "", part.words, fits=fits)
             continue
         first, *rest = part.split(" ")
         last = words[-1]
         if last.literal:
             words[-1] = _Word(last.before + first, None, "", literal=True)
         else:
-            words[-1] = _Word(last.before, last.slot, last.after + first, last.words)
+            words[-1] = replace(last, after=last.after + first)
         words += [_Word(piece, None, "", literal=True) for piece in rest]
     return words

@@ -13,6 +13,7 @@ from excise.decode.base import CONTROL, MAX_LINE_BYTES, DecodeContext, LineRejec
 from excise.decode.batches import decode_batches
 from excise.decode.columns import Columns, OddError, each_once, merge
 from excise.decode.pattern import Pattern, values_of
+from excise.decode.slots import Read
 from excise.decode.split import Splitter
 from excise.model.record import Decoded, Record
 
@@ -25,8 +26,8 @@ Unescape = Callable[[str], str]
 class TextDecoder:
     """Decodes lines of the first of `patterns` that fits.
 
-    `fast`: whether lines may be cut at quotes and blanks. `why` says what is wrong with a line
-    that fits no pattern.
+    `unescape` undoes what begins with `escape`; `""`: nothing is escaped. `fast`: whether lines
+    may be cut at quotes and blanks. `why` says what is wrong with a line that fits no pattern.
     """
 
     def __init__(
@@ -36,12 +37,14 @@ class TextDecoder:
         context: DecodeContext,
         *,
         unescape: Unescape | None = None,
+        escape: str = "\\",
         fast: bool = True,
         why: Callable[[str], str] = lambda _: "shape",
     ) -> None:
         self.name = name
         self._patterns = patterns
-        self._unescape = unescape or unescaped
+        self._unescape = (unescape or unescaped) if escape else str
+        self._escape = escape
         self._why = why
         self._assembler = Assembler(context)
         self._columns = Columns(self._assembler)
@@ -63,27 +66,14 @@ class TextDecoder:
             for pattern in self._patterns:
                 found = list(map(pattern.expression.fullmatch, texts))
                 if all(found):
-                    columns = self._cut(pattern, [m.groups() for m in found if m])
+                    escaped = self._escape != "" and any(self._escape in text for text in texts)
+                    groups = [m.groups() for m in found if m]
+                    columns = _cut(pattern, groups, self._plain if escaped else None)
                     records = self._columns.records(columns, len(lines))
                     return None if records is None else (records, 0)
         except (OddError, LineRejectedError):
             return None
         return None
-
-    def _cut(
-        self, pattern: Pattern, groups: Sequence[tuple[str | None, ...]]
-    ) -> dict[str, Sequence[object]]:
-        """Return the columns of lines by slot. Raises OddError, LineRejectedError."""
-        values = list(zip(*groups, strict=True))
-        columns: dict[str, Sequence[object]] = {
-            slot: [value] * len(groups) for slot, value in pattern.fixed
-        }
-        for group, slot in pattern.slots:
-            column: Sequence[object] = values[group]
-            if self._unescape is not str:
-                column = each_once(column, self._plain)
-            columns[slot.name] = merge(columns.get(slot.name), each_once(column, slot.read))
-        return columns
 
     def _plain(self, value: object) -> object:
         return self._unescape(value) if isinstance(value, str) else value
@@ -95,6 +85,23 @@ class TextDecoder:
                 groups = [g and self._unescape(g) for g in found.groups()]
                 return self._assembler.record(values_of(pattern, groups))
         raise LineRejectedError(self._why(text))
+
+
+def _cut(
+    pattern: Pattern, groups: Sequence[tuple[str | None, ...]], plain: Read | None
+) -> dict[str, Sequence[object]]:
+    """Return the columns of lines by slot. Raises OddError, LineRejectedError.
+
+    `plain` undoes escapes, where there are any.
+    """
+    values = list(zip(*groups, strict=True))
+    columns: dict[str, Sequence[object]] = {
+        slot: [value] * len(groups) for slot, value in pattern.fixed
+    }
+    for group, slot in pattern.slots:
+        column = each_once(each_once(values[group], plain), slot.read)
+        columns[slot.name] = merge(columns.get(slot.name), column)
+    return columns
 
 
 def as_text(line: bytes) -> str:

@@ -54,6 +54,11 @@ class Times:
 
         Raises LineRejectedError.
         """
+        if isinstance(value, str) and value[19:20] == "." and value[-1] == "Z":
+            # Milliseconds and UTC, as most write it: the second is what repeats.
+            whole, digits = self._known.get(f"{value[:19]} Z"), value[20:-1]
+            if whole is not None and digits.isascii() and digits.isdecimal() and len(digits) < 10:
+                return _plus(whole, digits)
         if not known(value):
             return None
         found = _ISO.fullmatch(value) if isinstance(value, str) else None

@@ -26,7 +26,7 @@ def make(context: DecodeContext) -> TextDecoder:
         compile_pattern(_parts(Var(Slot(slots.REMOTE)), times)),
         compile_pattern(_parts(chain, times), behind=True),
     ]
-    return TextDecoder(NAME, patterns, context, fast=False)
+    return TextDecoder(NAME, patterns, context)
 
 
 def _parts(client: Var, times: Times) -> tuple[Part, ...]:

@@ -52,7 +52,7 @@ class UvicornDecoder:
             Slot("status"),
         )
         pattern = Pattern((), _LINE, tuple(enumerate(said)))
-        self._text = TextDecoder(NAME, [pattern], context, unescape=str, fast=False, why=_why)
+        self._text = TextDecoder(NAME, [pattern], context, escape="", fast=False, why=_why)
 
     def decode(self, lines: Sequence[bytes]) -> Decoded:
         """Decode whole lines; see `Decoder`."""
