@@ -122,7 +122,7 @@ class Columns:
         if not all(map(isinstance, remote, repeat(str))):
             raise OddError
         hosts, ports = zip(*map(self._to.addresses.endpoint, remote), strict=True)
-        if "" in ports:
+        if "" in ports or "" in hosts:
             return columns, (None, None)
         # Port 0 stands behind an address out of a header.
         known = [None if port == "0" else port for port in ports] if "0" in ports else ports
