@@ -10,8 +10,10 @@ GATEWAYS_APT := haproxy caddy
 # The report of a replay is opened by a real browser in the tests.
 BROWSER_APT := chromium
 GATEWAY ?= nginx
+# Tests mostly wait for others: one worker more than there are cores keeps these busy.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 
-.PHONY: setup gateways browser lint types arch unit unit-unprivileged test demo bench fuzz clean
+.PHONY: setup gateways browser lint types arch unit everything unit-unprivileged test demo bench fuzz clean
 
 setup: $(VENV)/.ready
 
@@ -35,12 +37,16 @@ arch: setup
 unit: setup
 	$(BIN)/pytest $(ARGS)
 
+# All of them, several at a time: each makes its own namespaces, ports and directories.
+everything: setup
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist worksteal $(ARGS)
+
 # The kernel's tests as an ordinary user; `unit` has them too (tests/netns/test_unprivileged.py).
 unit-unprivileged: setup
 	./.ci/unprivileged $(BIN)/python -m pytest -p no:cacheprovider \
 	  $(or $(ARGS),tests/netns/test_nft_ruleset.py tests/netns/test_heal.py)
 
-test: gateways browser lint types arch unit
+test: gateways browser lint types arch everything
 	$(BIN)/excise check
 
 gateways: setup
