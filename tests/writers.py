@@ -60,9 +60,9 @@ def haproxied(text: str) -> str:
     return "".join(chr(b) if b in plain else f"#{b:02X}" for b in text.encode())
 
 
-def go_quoted(text: str) -> str:
-    """Escape as Go's strconv.Quote does."""
-    return json.dumps(text)[1:-1].replace("\x7f", "\\x7f")
+def backslashed(text: str) -> str:
+    """Escape as Traefik does: quotes, and nothing else. Go lets no header hold what is left out."""
+    return "".join(c for c in text if c == "\t" or c.isprintable()).replace('"', '\\"')
 
 
 def request_line(r: Record) -> str:
@@ -229,7 +229,7 @@ def traefik_json(r: Record) -> str:
 def traefik(r: Record) -> str:
     return (
         f'{r.client} - - [{common(r.ts)} +0000] "{request_line(r)}" {r.status} {r.bytes_out} "-"'
-        f' "{go_quoted(r.user_agent)}" 244 "llm@file" "http://192.0.2.201:8000"'
+        f' "{backslashed(r.user_agent)}" 244 "llm@file" "http://192.0.2.201:8000"'
         f" {round(r.duration * 1000)}ms"
     )
 

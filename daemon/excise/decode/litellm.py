@@ -55,6 +55,7 @@ def make(context: DecodeContext) -> JsonDecoder:
         Row(("prompt_tokens",), "input_tokens"),
         Row(("completion_tokens",), "output_tokens"),
         *(Row((*_USAGE, *path), field) for field, path in details.items()),
+        Row(("user_agent",), "user_agent"),
         Row(("request_tags",), "user_agent", _agent),
         Row(("stream",), "stream"),
         *(Row(("model_parameters", name), _field(name)) for name in _ASKED),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from excise.doctor.check import Check, State
 from excise.doctor.filled import answered, shares
@@ -23,6 +24,19 @@ _SAID = {
     "prompt": "prompt hashes",
     "parameters": "request parameters",
 }
+#: formats that do not keep apart what clients send
+_WRITTEN_BY_CLIENTS: Mapping[str, tuple[str, str]] = MappingProxyType(
+    {
+        "traefik": (
+            "a client can write whole lines into Traefik's text log, in anybody's name",
+            "accessLog: {format: json}; see docs/gateways-traefik.md",
+        ),
+        "envoy": (
+            "Envoy's text log escapes nothing: a client that sends a quote is not seen",
+            "a json_format; see docs/gateways-envoy.md",
+        ),
+    }
+)
 
 
 def check_sample(
@@ -32,6 +46,9 @@ def check_sample(
     yield check_decoded(sample)
     if not sample.records:
         return
+    if sample.format in _WRITTEN_BY_CLIENTS:
+        text, advice = _WRITTEN_BY_CLIENTS[sample.format]
+        yield Check("format", State.WARN, f"{sample.name}: {text}", advice)
     asked = answered(sample.records)
     filled = shares(asked)
     told = ", ".join(f"{name} {_percent(share)}" for name, share in filled.items() if share)

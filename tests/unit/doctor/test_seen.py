@@ -85,3 +85,14 @@ def test_no_line_address_or_account_is_ever_told(record, sample):
     ]
     told = " ".join(f"{c.text} {c.advice}" for c in check_sample(sample(records), RULES, []))
     assert [] == [w for w in ("203.0.113", "acct-secret", "agent-x", "/v1/y") if w in told]
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [("traefik", "in anybody's name"), ("envoy", "is not seen"), ("envoy-json", None)],
+)
+def test_a_format_in_which_clients_write_is_warned_of(record, sample, form, said):
+    one = sample([record(**TOLD)] * 20, form=form)
+    told = [check for check in check_sample(one, RULES, []) if "format" == check.name]
+    assert [State.WARN] * bool(said) == [check.state for check in told]
+    assert [True] * bool(said) == [said in check.text for check in told]
