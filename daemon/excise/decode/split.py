@@ -22,8 +22,8 @@ from excise.decode.readers import ONLY_WITH
 from excise.decode.slots import Slot
 from excise.model.record import Record
 
-#: expressions that hold for every word free of quotes
-_ANY = frozenset({WORD, FREE, BARE})
+#: expressions that hold for every value free of quotes and backslashes, inside quotes or outside
+_ANY = frozenset({WORD, FREE, BARE, QUOTED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +59,12 @@ class _Word:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """`quoted`: the slot of each quoted value. `outer`, `middle`: words outside of quotes.
+    """`quoted`: the values in quotes. `outer`, `middle`: words outside of quotes.
 
     `outer` is what stands before the first quote and after the last, put together.
     """
 
-    quoted: tuple[Slot | None, ...]
+    quoted: tuple[_Word, ...]
     outer: tuple[_Word, ...]
     middle: tuple[tuple[_Word, ...], ...]
 
@@ -98,8 +98,8 @@ class Splitter:
 
 def _texts(plan: _Plan) -> Mapping[str, type]:
     """Return the slots of which all values stay text."""
-    words = chain(plan.outer, *plan.middle)
-    used = [slot for slot in (*plan.quoted, *(word.slot for word in words)) if slot]
+    words = chain(plan.quoted, plan.outer, *plan.middle)
+    used = [word.slot for word in words if word.slot]
     read = {slot.name for slot in used if slot.read is not None and slot.read not in ONLY_WITH}
     return {slot.name: str for slot in used if slot.name not in read}
 
@@ -125,9 +125,8 @@ def _cut(plan: _Plan, text: str, n: int) -> list[tuple[Slot, Sequence[object]]]:
         if not all(map(contains, parts[per_line:-1:per_line], repeat("\n"))):
             raise OddError
         outer = "".join(parts[0::per_line])
-        for i, slot in enumerate(plan.quoted):
-            if slot is not None:
-                columns.append((slot, parts[2 * i + 1 :: per_line]))
+        for i, word in enumerate(plan.quoted):
+            columns += _values(word, parts[2 * i + 1 :: per_line])
         for i, words in enumerate(plan.middle):
             stretch = " \n".join(parts[2 * i + 2 :: per_line][:n])
             columns += _words(words, stretch, n)
@@ -154,12 +153,15 @@ def _words(words: tuple[_Word, ...], text: str, n: int) -> list[tuple[Slot, Sequ
         if word.literal:
             if column.count(word.before) != n:
                 raise OddError
-        elif word.slot is not None:
-            inner = column if word.exact else each_once(column, word.strip, str)
-            columns.append((word.slot, inner))
-        elif not word.exact:
-            each_once(column, word.strip, str)
+        else:
+            columns += _values(word, column)
     return columns
+
+
+def _values(word: _Word, column: Sequence[object]) -> list[tuple[Slot, Sequence[object]]]:
+    """Return the values of a column by slot, if they are looked at. Raises OddError."""
+    inner = column if word.exact else each_once(column, word.strip, str)
+    return [] if word.slot is None else [(word.slot, inner)]
 
 
 def _plan(parts: Sequence[Part]) -> _Plan | None:
@@ -182,17 +184,22 @@ def _plan(parts: Sequence[Part]) -> _Plan | None:
     words = [_to_words(stretch) for stretch in [outer, *outside[1:-1]]]
     if None in quoted or None in words:
         return None
-    found = [one[0] for one in quoted if one is not None]
+    found = [one for one in quoted if one is not None]
     outer_words, *middle = [tuple(one) for one in words if one is not None]
     return _Plan(tuple(found), outer_words, tuple(middle))
 
 
-def _quoted(stretch: list[Part]) -> tuple[Slot | None] | None:
-    """Return the slot of a quoted value that is one variable; None for anything else."""
+def _quoted(stretch: list[Part]) -> _Word | None:
+    """Return a quoted value that is one variable; None for anything else."""
     pieces = [part for part in stretch if part != ""]
     if len(pieces) != 1 or isinstance(pieces[0], str):
         return None
-    return (pieces[0].slot,) if pieces[0].expression in {QUOTED, BARE} else None
+    return _Word("", pieces[0].slot, "", fits=_fits(pieces[0]))
+
+
+def _fits(part: Var) -> re.Pattern[str] | None:
+    """Return what a value has to be beside free of quotes and backslashes, None: nothing more."""
+    return None if part.expression in _ANY else re.compile(part.expression, re.DOTALL)
 
 
 def _to_words(stretch: list[Part]) -> list[_Word] | None:
@@ -202,8 +209,7 @@ def _to_words(stretch: list[Part]) -> list[_Word] | None:
         if isinstance(part, Var):
             if not words[-1].literal:
                 return None
-            fits = None if part.expression in _ANY else re.compile(part.expression)
-            words[-1] = _Word(words[-1].before, part.slot, "", part.words, fits=fits)
+            words[-1] = _Word(words[-1].before, part.slot, "", part.words, fits=_fits(part))
             continue
         first, *rest = part.split(" ")
         last = words[-1]

@@ -26,6 +26,7 @@ from excise.decode.times import Times
 NAME = "traefik"
 _CHAIN = r"[0-9A-Fa-f:.\[\]]+(?:, ?[0-9A-Za-z_:.\[\]]+)+"
 _ONE = r"[^\", ]*"
+_REQUEST = r"[^\"]* HTTP/[0-9](?:\.[0-9])?"
 _MOMENT = r"[0-9]{2}/[A-Z][a-z]{2}/[0-9:]{13} [+-][0-9]{4}"
 #: behind the user name; once in a line
 _BEGIN = rf' \[{_MOMENT}\] "'
@@ -62,7 +63,7 @@ def _parts(client: Var, times: Times) -> tuple[Part, ...]:
         " [",
         Var(Slot("ts", times.common), _MOMENT, words=2),
         '] "',
-        quoted(Slot(slots.REQUEST)),
+        Var(Slot(slots.REQUEST), _REQUEST),
         '" ',
         Var(Slot("status")),
         " ",
