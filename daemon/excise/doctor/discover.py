@@ -14,12 +14,15 @@ from excise.errors import EnforceError, PrivilegeError
 
 
 def discover(sight: Sight | None = None, root: Path = Path("/")) -> Host:
-    """Look at programs, logs and packet filters; `root` is where logs are looked for."""
+    """Look at programs, logs and packet filters; `root` is where logs are looked for.
+
+    Gateways are sent a ClientHello on ports whose numbers do not tell whether that is TLS.
+    """
     look = sight or Sight()
     found = look.survey()
     logs = candidates(found, Sampler(Config()), root)
     backend, why = _backend(look)
-    return Host(found, tuple(logs), backend, why)
+    return Host(look.ask_tls(found), tuple(logs), backend, why)
 
 
 def _backend(look: Sight) -> tuple[Backend, str]:

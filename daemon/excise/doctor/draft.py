@@ -9,15 +9,13 @@ from dataclasses import dataclass
 
 from excise.config import Backend, InputConfig
 from excise.config.parse import HOST_PORTS
+from excise.doctor.asktls import PLAIN_PORTS, TLS_PORTS
 from excise.doctor.listening import Listener
 from excise.doctor.logs import Candidate
 from excise.doctor.peers import doubted, forwarders
 from excise.doctor.serving import exposed
 from excise.doctor.survey import Survey
 
-#: ports of a gateway that are taken for TLS; where none is open, all but those of plaintext are
-TLS_PORTS = (443, 4443, 8443, 9443)
-PLAIN_PORTS = (80, 8080)
 DEFAULT_PORTS = (443,)
 _WIDTH = 98
 _PLAIN = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789/._-")
@@ -47,12 +45,13 @@ def chosen(host: Host) -> list[Candidate]:
 def service_ports(found: Survey) -> tuple[tuple[int, ...], tuple[int, ...]]:
     """Return the ports of the service, and those that its gateway listens on besides.
 
-    Without a gateway the model server's own are the service's.
+    Those of TLS are the service's, or all but those of plaintext; without a gateway the model
+    server's own.
     """
     here = [one for one in found.running if not one.elsewhere]
     gateways = [one for one in here if not one.program.serves_model and one.sockets] or here
     every = sorted({s.port for one in gateways for s in one.sockets if not s.local})
-    tls = [port for port in every if port in TLS_PORTS]
+    tls = [port for port in every if port in TLS_PORTS | found.tls_ports]
     ports = tls or [port for port in every if port not in PLAIN_PORTS] or every
     return tuple(ports) or DEFAULT_PORTS, tuple(port for port in every if port not in ports)
 

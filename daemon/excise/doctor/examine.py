@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from excise.config import Backend, Config, read_config, rule_directories
+from excise.doctor.asktls import ask
 from excise.doctor.check import Check
 from excise.doctor.devices import Devices, check_devices, read_devices
 from excise.doctor.firewalls import Tables, check_tables
@@ -45,6 +46,7 @@ class Sight:
     places: Places = field(default_factory=Places)
     sets: Callable[[], Headers] = read_headers
     survey: Callable[[], Survey] = survey
+    ask_tls: Callable[[Survey], Survey] = ask
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,11 +36,15 @@ class Running:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What listens and what runs; `problem` says why what listens is not known."""
+    """What listens and what runs; `problem` says why what listens is not known.
+
+    `tls_ports`: those of gateways that were asked, and answered as TLS does.
+    """
 
     listening: tuple[Listener, ...] = ()
     running: tuple[Running, ...] = ()
     problem: str = ""
+    tls_ports: frozenset[int] = frozenset()
 
     def programs(self) -> tuple[Program, ...]:
         """Return the programs that run, each once."""

@@ -29,7 +29,7 @@ def test_ipset_is_taken_only_where_nftables_is_not_and_iptables_legacy_is(
     tmp_path, host, tables, legacy, told
 ):
     (tmp_path / "ip_tables_names").write_text(legacy)
-    sight = Sight(tables, places=Places(proc_net=tmp_path), survey=host)
+    sight = Sight(tables, places=Places(proc_net=tmp_path), survey=host, ask_tls=lambda s: s)
     found = discover(sight, tmp_path)
     backend, why = told
     assert (backend, True, host()) == (found.backend, why in found.why_backend, found.survey)

@@ -123,6 +123,12 @@ def test_ports_of_tls_are_the_services(ports, expected):
     assert expected == service_ports(Survey(running=(running,)))
 
 
+def test_a_port_that_has_answered_as_tls_does_is_the_services_whatever_its_number():
+    running = Running(CADDY, tuple(Listener("::", port) for port in (80, 443, 9000, 9001)))
+    found = Survey(running=(running,), tls_ports=frozenset({9000}))
+    assert ((443, 9000), (80, 9001)) == service_ports(found)
+
+
 def test_without_a_gateway_the_model_servers_port_is_the_service():
     running = Running(VLLM, (Listener("0.0.0.0", 8000), Listener("127.0.0.1", 9001)))
     assert ((8000,), ()) == service_ports(Survey(running=(running,)))
