@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterable
 
 import msgspec
 
 from excise.decode.base import CONTROL, LineRejectedError
 
+_NESTING = frozenset({dict, list})
 _decode = msgspec.json.Decoder().decode
 _KEY_END = re.compile(rb'"[ \t\r\n]*:')
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
@@ -76,9 +78,17 @@ def _may_repeat_keys(line: bytes, value: dict[str, object]) -> bool:
 
 def _keys(value: object) -> int:
     """Return how many keys there are in a value, however deep."""
-    if isinstance(value, dict):
-        return len(value) + sum(map(_keys, value.values()))
-    return sum(map(_keys, value)) if isinstance(value, list) else 0
+    found, nested = 0, [value]
+    while nested:
+        one = nested.pop()
+        inner: Iterable[object] = ()
+        if isinstance(one, dict):
+            found += len(one)
+            inner = one.values()
+        elif isinstance(one, list):
+            inner = one
+        nested += [part for part in inner if type(part) in _NESTING]
+    return found
 
 
 def _refuse_repeated_keys(line: bytes) -> None:

@@ -8,13 +8,12 @@ Prompts and answers, if they are logged at all, are not looked at.
 
 from __future__ import annotations
 
-from datetime import tzinfo
-
 from excise.decode import slots
 from excise.decode.base import DecodeContext, LineRejectedError
 from excise.decode.fields import known
 from excise.decode.jsonformat import JsonDecoder
 from excise.decode.shape import Row, Shape, find
+from excise.decode.slots import Read
 from excise.decode.times import Times
 
 NAME = "litellm"
@@ -33,11 +32,11 @@ def make(context: DecodeContext) -> JsonDecoder:
     }
     rows = (
         Row(("endTime",), "ts", times.iso),
-        Row((), "duration", lambda seen: _between(seen, "startTime", "endTime", context.zone)),
+        Row((), "duration", lambda seen: _between(seen, "startTime", "endTime", times.iso)),
         Row(
             (),
             "ttfb",
-            lambda seen: _between(seen, "startTime", "completionStartTime", context.zone),
+            lambda seen: _between(seen, "startTime", "completionStartTime", times.iso),
         ),
         Row(("requester_ip_address",), slots.REMOTE, _alone),
         Row(("metadata", "requester_ip_address"), slots.REMOTE, _alone),
@@ -92,9 +91,8 @@ def _status(seen: object) -> object:
     return {"success": 200, "failure": 500}.get(str(find(seen, ("status",))))
 
 
-def _between(seen: object, begin: str, end: str, zone: tzinfo) -> object:
+def _between(seen: object, begin: str, end: str, read: Read) -> object:
     """Return the seconds between two moments, where both are known and in order."""
-    read = Times(zone).iso
     moments = [find(seen, (name,)) for name in (begin, end)]
     if not all(map(known, moments)):
         return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from excise.decode.base import LineRejectedError
 from excise.decode.fields import FIELDS, known
@@ -38,6 +38,11 @@ class Shape:
     rows: tuple[Row, ...]
     needs: frozenset[str] = frozenset()
     known: frozenset[str] | None = None
+    _expected: frozenset[str] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        used = {row.path[0] for row in self.rows if row.path}
+        object.__setattr__(self, "_expected", used | (self.known or frozenset()))
 
     def slots_of(self, seen: Mapping[str, object]) -> dict[str, object]:
         """Return the known values of an object by slot. Raises LineRejectedError."""
@@ -58,8 +63,7 @@ class Shape:
         """Return how many top-level keys of an object are not looked at."""
         if self.known is None:
             return 0
-        used = {row.path[0] for row in self.rows if row.path}
-        return sum(key not in used and key not in self.known for key in seen)
+        return len(seen.keys() - self._expected)
 
 
 def find(seen: object, path: Path) -> object:
