@@ -112,7 +112,6 @@ EXCEPTIONS = {
     "decode/times": BY_LINES,
     "decode/traefik_clf": BY_SAMPLES,
     "decode/traefik_json": BY_SAMPLES,
-    "decode/uvicorn": BY_SAMPLES,
     "enforce/base": "a protocol",
     "enforce/htb": "tests/netns/test_shaping.py",
     "enforce/nft_ground": BY_NETNS,

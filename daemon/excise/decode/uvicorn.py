@@ -2,9 +2,9 @@
 
 `INFO:     192.0.2.7:52782 - "POST /v1/chat/completions HTTP/1.1" 200 OK`. There is no time in
 it: the line must carry one, from a logging configuration with `%(asctime)s`, or from what carries
-the line (a container's log, journald, syslog). uvicorn writes the request line as it is, with
-quotes percent-encoded by the URL; the address is the peer's, or what `--forwarded-allow-ips` made
-of it.
+the line (a container's log, journald, syslog). uvicorn percent-encodes the path and leaves the
+query as it is: quotes in it mean nothing, since no target holds a blank. The address is the
+peer's, or what `--forwarded-allow-ips` made of it.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _COLOUR = re.compile(rb"\x1b\[[0-9;]{0,12}m")
 #: time; anything a logging configuration puts before the address; address; request; status
 _LINE = re.compile(
     rf"(?:\[?({_TIME})\]?[ \t]+)?(?:\([^()\"]{{1,60}}\) )?(?:[\w.:\[\]-]{{1,60}}[ \t-]+){{0,4}}?"
-    r'(unix:|[0-9A-Fa-f.:\[\]]{2,60}) - "([^"]*)" ([0-9]{3})(?: [ A-Za-z\'-]{0,40})?\s*'
+    r'(unix:|[0-9A-Fa-f.:\[\]]{2,60}) - "([^" ]{1,32} [^ ]+ HTTP/[0-9.]{1,3}|[^"]*)" ([0-9]{3})(?: [ A-Za-z\'-]{0,40})?\s*'
 )
 
 
