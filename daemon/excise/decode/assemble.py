@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from excise.decode import slots
 from excise.decode.address import Addresses, endpoint
 from excise.decode.base import DecodeContext, LineRejectedError
-from excise.decode.fields import build, known, timestamp
+from excise.decode.fields import FIELDS, build, known, timestamp
 from excise.decode.readers import text_or_reject
 from excise.decode.request import split_request, without_query
 from excise.decode.trust import UNIX, Told
@@ -140,5 +140,5 @@ def _end(start: object, duration: object) -> float | None:
     begun = timestamp(start)
     if begun is None:
         return None
-    took = duration if isinstance(duration, (int, float)) and duration < 1e8 else 0.0
-    return begun + max(took, 0.0)
+    took = FIELDS["duration"](duration)
+    return begun + took if isinstance(took, float) else begun
