@@ -73,7 +73,8 @@ class Assembler:
             fields.setdefault("peer", self._address(socket, "peer")[0])
         if "account" not in fields and slots.CLAIM in raw:
             claim = text_or_reject("account", raw[slots.CLAIM])
-            fields["account"] = self.context.account(claim, str(fields.get("status")))
+            status = FIELDS["status"](fields.get("status"))  # 0401 and 401.0 are 401
+            fields["account"] = self.context.account(claim, str(status))
         if slots.REQUEST in raw and "method" not in fields and "path" not in fields:
             request = text_or_reject("path", raw[slots.REQUEST])
             fields["method"], fields["path"] = split_request(request)
