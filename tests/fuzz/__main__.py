@@ -139,6 +139,12 @@ def damaged(line: bytes, other: bytes, chance: random.Random) -> bytes:
     return line.replace(b"\n", b" ")
 
 
+def bare(line: bytes) -> bytes:
+    """Return a line without what carries it, and what carries that."""
+    inner = strip(line)
+    return line if inner == line else bare(inner)
+
+
 def check_damage(name: str, line: bytes) -> Decoded:
     """Raise BrokenError unless a line becomes a sound record or a reject with a reason."""
     decoded = decoder(name).decode([line])
@@ -203,10 +209,10 @@ def try_one(
     for line in bad:
         decoded = check_damage(name, line)
         counts["records" if decoded.records else "rejects"] += 1
-        if name != "uvicorn" and (bare := strip(line)):
-            check_company(name, [bare] * chance.choice((2, 3, 9)))
+        if name != "uvicorn" and (plain := bare(line)):
+            check_company(name, [plain] * chance.choice((2, 3, 9)))
     # What carries lines is found out once for a log: here, that nothing does.
-    mixed = [strip(line) for line in [*good, *bad]] if name != "uvicorn" else good
+    mixed = [bare(line) for line in [*good, *bad]] if name != "uvicorn" else good
     chance.shuffle(mixed)
     check_company(name, [good[0], *mixed])
     if chance.random() < 0.05 and name in FORMATS:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from excise.decode import slots
 from excise.decode.address import Addresses, endpoint
 from excise.decode.base import DecodeContext, LineRejectedError
-from excise.decode.fields import build, known, timestamp
+from excise.decode.fields import FIELDS, build, known, timestamp
 from excise.decode.readers import text_or_reject
 from excise.decode.request import split_request, without_query
 from excise.decode.trust import UNIX, Told
@@ -73,7 +73,8 @@ class Assembler:
             fields.setdefault("peer", self._address(socket, "peer")[0])
         if "account" not in fields and slots.CLAIM in raw:
             claim = text_or_reject("account", raw[slots.CLAIM])
-            fields["account"] = self.context.account(claim, str(fields.get("status")))
+            status = FIELDS["status"](fields.get("status"))  # 0401 and 401.0 are 401
+            fields["account"] = self.context.account(claim, str(status))
         if slots.REQUEST in raw and "method" not in fields and "path" not in fields:
             request = text_or_reject("path", raw[slots.REQUEST])
             fields["method"], fields["path"] = split_request(request)
@@ -140,5 +141,5 @@ def _end(start: object, duration: object) -> float | None:
     begun = timestamp(start)
     if begun is None:
         return None
-    took = duration if isinstance(duration, (int, float)) and duration < 1e8 else 0.0
-    return begun + max(took, 0.0)
+    took = FIELDS["duration"](duration)
+    return begun + took if isinstance(took, float) else begun

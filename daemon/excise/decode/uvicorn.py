@@ -28,7 +28,8 @@ _COLOUR = re.compile(rb"\x1b\[[0-9;]{0,12}m")
 #: time; anything a logging configuration puts before the address; address; request; status
 _LINE = re.compile(
     rf"(?:\[?({_TIME})\]?[ \t]+)?(?:\([^()\"]{{1,60}}\) )?(?:[\w.:\[\]-]{{1,60}}[ \t-]+){{0,4}}?"
-    r'(unix:|[0-9A-Fa-f.:\[\]]{2,60}) - "([^" ]{1,32} [^ ]+ HTTP/[0-9.]{1,3}|[^"]*)" ([0-9]{3})(?: [ A-Za-z\'-]{0,40})?\s*'
+    r'(unix:|[0-9A-Fa-f.:\[\]]{2,60}) - "([^" ]{1,32} [^ ]+ HTTP/[0-9.]{1,3}|[^"]*)"'
+    r" ([0-9]{3})(?: [ A-Za-z\'-]{0,40})?\s*"
 )
 
 

@@ -58,7 +58,8 @@ class Uvicorn:
 
     def ask(self, target, *headers, method="GET"):
         """Send a request as it is; return the port that it came from, and the line logged."""
-        head = "\r\n".join([f"{method} {target} HTTP/1.1", "Host: x", "Connection: close", *headers])
+        first = f"{method} {target} HTTP/1.1"
+        head = "\r\n".join([first, "Host: x", "Connection: close", *headers])
         with socket.create_connection(self._socket.getsockname(), timeout=30) as connection:
             connection.sendall(f"{head}\r\n\r\n".encode("latin-1"))
             while connection.recv(4096):
