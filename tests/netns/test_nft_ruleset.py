@@ -95,15 +95,13 @@ table ip excise {
 		comment "what comes in, by the port it was sent to"
 		type filter hook prerouting priority raw - 10; policy accept;
 		iif "lo" accept
-		ip saddr @allow accept
 		tcp dport @ports goto inbound
-		udp dport @ports goto inbound
+		udp dport @ports goto inbound_udp
 	}
 
 	chain forwarded {
 		comment "what containers send"
 		type filter hook forward priority raw - 10; policy accept;
-		ip daddr @allow accept
 		tcp sport @ports goto cut
 		udp sport @ports goto cut
 	}
@@ -111,7 +109,6 @@ table ip excise {
 	chain out {
 		comment "what this host sends"
 		type filter hook output priority raw - 10; policy accept;
-		ip daddr @allow accept
 		tcp sport @ports goto cut
 		udp sport @ports goto cut
 	}
@@ -119,36 +116,42 @@ table ip excise {
 	chain post {
 		comment "what goes out, by the port it is seen to come from"
 		type filter hook postrouting priority srcnat + 10; policy accept;
-		ip daddr @allow accept
 		tcp sport @ports goto outdata
 		udp sport @ports goto outdata
 	}
 
 	chain inbound {
-		comment "towards the service ports"
-		ip saddr @block counter drop
-		ip saddr @block_net counter drop
+		comment "towards the service ports, TCP"
+		ip saddr @block ip saddr != @allow counter drop
+		ip saddr @block_net ip saddr != @allow counter drop
 		tcp flags syn / fin,syn,rst,ack goto newconn
-		meta l4proto udp @th,64,8 & 0xa0 == 0x80 jump newconn comment "QUIC Initial"
+		meta length > 120 goto indata comment "more than a bare ACK"
+	}
+
+	chain inbound_udp {
+		comment "towards the service ports, UDP"
+		ip saddr @block ip saddr != @allow counter drop
+		ip saddr @block_net ip saddr != @allow counter drop
+		@th,64,8 & 0xa0 == 0x80 jump newconn comment "QUIC Initial"
 		meta length > 120 goto indata comment "more than a bare ACK"
 	}
 
 	chain newconn {
 		comment "begins a connection"
-		ip saddr @newc counter drop
-		ip saddr @newc_net counter drop
+		ip saddr @newc ip saddr != @allow counter drop
+		ip saddr @newc_net ip saddr != @allow counter drop
 	}
 
 	chain indata {
 		comment "carries data to us"
-		ip saddr @igr counter drop
-		ip saddr @igr_net counter drop
+		ip saddr @igr ip saddr != @allow counter drop
+		ip saddr @igr_net ip saddr != @allow counter drop
 	}
 
 	chain cut {
 		comment "from the service ports"
-		ip daddr @block goto refuse
-		ip daddr @block_net goto refuse
+		ip daddr @block ip daddr != @allow goto refuse
+		ip daddr @block_net ip daddr != @allow goto refuse
 	}
 
 	chain refuse {
@@ -159,8 +162,8 @@ table ip excise {
 
 	chain outdata {
 		comment "from the service ports"
-		ip daddr @egr counter drop
-		ip daddr @egr_net counter drop
+		ip daddr @egr ip daddr != @allow counter drop
+		ip daddr @egr_net ip daddr != @allow counter drop
 	}
 }
 """

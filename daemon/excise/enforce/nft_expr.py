@@ -64,6 +64,11 @@ def lookup(set_name: str) -> bytes:
     return expression("lookup", text(1, set_name), be32(2, 1))
 
 
+def lookup_none(set_name: str) -> bytes:
+    """Go on if register 1 is not in the set (NFT_LOOKUP_F_INV)."""
+    return expression("lookup", text(1, set_name), be32(2, 1), be32(5, 1))
+
+
 def verdict(code: int, chain: str = "") -> bytes:
     """End with NF_DROP 0 or NF_ACCEPT 1, or go to `chain`: NFT_JUMP -3, NFT_GOTO -4."""
     parts = [be32(1, code)] + ([text(2, chain)] if chain else [])

@@ -1,7 +1,9 @@
 """What the chains say: every rule of our tables, as expressions, in order. Pure.
 
-Order is the safety: loopback and the allowed pass first, then only our service ports are looked
-at, and of those only what stands in a set is touched. Prerouting at -310 is before conntrack
+Loopback passes first, then only our service ports are looked at, and of those only what stands in
+a set is touched. Every rule that takes something away asks by itself that the address is not
+allowed, and does so last: a packet of somebody who is in no set, which is nearly every packet,
+never pays for the allow set. Prerouting at -310 is before conntrack
 and destination NAT, so the port seen there is the published one; postrouting comes after source
 NAT, so that replies from a container bear the published port again. In between, in the forward
 hook, they bear the container's own, and only conntrack knows the published one.
@@ -10,7 +12,7 @@ hook, they bear the container's own, and only conntrack knows the published one.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from excise.enforce import nft_expr as expr
@@ -34,7 +36,7 @@ HOOKED = {
     "out": (3, EARLY),
     "post": (4, AFTER_NAT),
 }
-CALLED = ("inbound", "newconn", "indata", "cut", "refuse", "outdata")
+CALLED = ("inbound", "inbound_udp", "newconn", "indata", "cut", "refuse", "outdata")
 GUARD_CALLED = ("shut", "shut_reply")
 #: what a listing says of a chain
 ABOUT = {
@@ -42,7 +44,8 @@ ABOUT = {
     "forwarded": "what containers send",
     "out": "what this host sends",
     "post": "what goes out, by the port it is seen to come from",
-    "inbound": "towards the service ports",
+    "inbound": "towards the service ports, TCP",
+    "inbound_udp": "towards the service ports, UDP",
     "newconn": "begins a connection",
     "indata": "carries data to us",
     "cut": "from the service ports",
@@ -84,20 +87,18 @@ def called(shape: Shape) -> tuple[str, ...]:
 def rules(version: int, shape: Shape) -> Iterator[Rule]:
     """Yield the rules of the table of an IP version, chain by chain, each in order."""
     source, target = _address(version, 0), _address(version, 1)
-    accept = expr.verdict(ACCEPT)
 
-    yield Rule("pre", (expr.meta(META_IIF), expr.compare(LOOPBACK), accept))
-    yield Rule("pre", (source, expr.lookup("allow"), accept))
+    loopback = (expr.meta(META_IIF), expr.compare(LOOPBACK), expr.verdict(ACCEPT))
+    yield Rule("pre", loopback)
     if shape.guard:
-        yield from _ported("pre", 2, "guarded", "shut")
-    yield from _ported("pre", 2, "ports", "inbound")
+        yield from _ported("pre", 2, "guarded", {TCP: "shut", UDP: "shut"})
+    yield from _ported("pre", 2, "ports", {TCP: "inbound", UDP: "inbound_udp"})
     yield from _inbound(version, source)
     for hook in ("forwarded", "out"):
-        yield Rule(hook, (target, expr.lookup("allow"), accept))
         if shape.guard and hook == "out":
             # what is forwarded may bear a guarded port and have been published by another
-            yield from _ported(hook, 0, "guarded", "shut_reply")
-        yield from _ported(hook, 0, "ports", "cut")
+            yield from _ported(hook, 0, "guarded", {TCP: "shut_reply", UDP: "shut_reply"})
+        yield from _ported(hook, 0, "ports", {TCP: "cut", UDP: "cut"})
     if version in shape.nat:
         yield from _published("ports", "cut")
         if shape.guard:
@@ -105,8 +106,7 @@ def rules(version: int, shape: Shape) -> Iterator[Rule]:
     yield from _cut(version, target)
     if shape.guard:
         yield from _shut(version, source, target)
-    yield Rule("post", (target, expr.lookup("allow"), accept))
-    yield from _ported("post", 0, "ports", "outdata")
+    yield from _ported("post", 0, "ports", {TCP: "outdata", UDP: "outdata"})
     if shape.shaping:
         yield from _shaped(target)
     for match in _matches("egr", version, target):
@@ -115,24 +115,34 @@ def rules(version: int, shape: Shape) -> Iterator[Rule]:
 
 def _inbound(version: int, source: bytes) -> Iterator[Rule]:
     is_data = _carries_data(version)
-    for match in _matches("block", version, source):
-        yield Rule("inbound", (*match, *_taken()))
-    yield Rule("inbound", (*_protocol(TCP), *_is_syn(), expr.verdict(GOTO, "newconn")))
     # a jump: with early data (0-RTT) the first packet carries a prompt too
-    quic = (*_protocol(UDP), *_is_initial(), expr.verdict(JUMP, "newconn"))
-    yield Rule("inbound", quic, "QUIC Initial")
-    yield Rule("inbound", (*is_data, expr.verdict(GOTO, "indata")), "more than a bare ACK")
+    initial = (*_is_initial(), expr.verdict(JUMP, "newconn"))
+    syn = (*_protocol(TCP), *_is_syn(), expr.verdict(GOTO, "newconn"))  # so that nft can read it
+    begins = {
+        "inbound": Rule("inbound", syn),
+        "inbound_udp": Rule("inbound_udp", initial, "QUIC Initial"),
+    }
+    for chain, begin in begins.items():
+        for match in _matches("block", version, source):
+            yield Rule(chain, (*match, *_taken()))
+        yield begin
+        yield Rule(chain, (*is_data, expr.verdict(GOTO, "indata")), "more than a bare ACK")
     for chain, name in (("newconn", "newc"), ("indata", "igr")):
         for match in _matches(name, version, source):
             yield Rule(chain, (*match, *_taken()))
 
 
 def _matches(name: str, version: int, address: bytes) -> Iterator[tuple[bytes, ...]]:
-    """Yield a match for each set of a measure: of addresses, of v6 /64s, of networks."""
-    yield address, expr.lookup(name)
+    """Yield a match for each set of a measure, of addresses that are not allowed.
+
+    The sets are those of addresses, of v6 /64s, and of networks.
+    """
+    allowed_not = (address, expr.lookup_none("allow"))
+    yield address, expr.lookup(name), *allowed_not
     if version == 6:
-        yield address, expr.mask(b"\xff" * 8 + bytes(8)), expr.lookup(f"{name}_64")
-    yield address, expr.lookup(f"{name}_net")
+        slash64 = expr.mask(b"\xff" * 8 + bytes(8))
+        yield address, slash64, expr.lookup(f"{name}_64"), *allowed_not
+    yield address, expr.lookup(f"{name}_net"), *allowed_not
 
 
 def _taken() -> tuple[bytes, ...]:
@@ -165,10 +175,12 @@ def _cut(version: int, target: bytes) -> Iterator[Rule]:
 
 def _shut(version: int, source: bytes, target: bytes) -> Iterator[Rule]:
     accept, oif_lo = expr.verdict(ACCEPT), (expr.meta(META_OIF), expr.compare(LOOPBACK))
-    yield Rule("shut", (source, expr.lookup("guard_allow"), accept))
+    for name in ("allow", "guard_allow"):
+        yield Rule("shut", (source, expr.lookup(name), accept))
     yield Rule("shut", (expr.verdict(DROP),))
     yield Rule("shut_reply", (*oif_lo, accept))
-    yield Rule("shut_reply", (target, expr.lookup("guard_allow"), accept))
+    for name in ("allow", "guard_allow"):
+        yield Rule("shut_reply", (target, expr.lookup(name), accept))
     yield Rule("shut_reply", (*_protocol(TCP), expr.reject_with_reset()))
     yield Rule("shut_reply", (expr.reject_unreachable(version),))
 
@@ -180,6 +192,8 @@ def _shaped(target: bytes) -> Iterator[Rule]:
             expr.meta(META_OIFNAME),
             expr.lookup("shaped"),
             target,
+            expr.lookup_none("allow"),
+            target,
             expr.look_up_value(name),
             expr.set_meta(META_PRIORITY),
             expr.verdict(ACCEPT),
@@ -187,11 +201,11 @@ def _shaped(target: bytes) -> Iterator[Rule]:
         yield Rule("outdata", found)
 
 
-def _ported(chain: str, offset: int, ports: str, go_to: str) -> Iterator[Rule]:
-    """Yield rules for TCP and UDP whose source (0) or destination (2) port is in a set."""
-    for protocol in (TCP, UDP):
+def _ported(chain: str, offset: int, ports: str, go_to: Mapping[int, str]) -> Iterator[Rule]:
+    """Yield rules for the protocols whose source (0) or destination (2) port is in a set."""
+    for protocol, target in go_to.items():
         port = expr.payload(TRANSPORT, offset, 2)
-        found = (*_protocol(protocol), port, expr.lookup(ports), expr.verdict(GOTO, go_to))
+        found = (*_protocol(protocol), port, expr.lookup(ports), expr.verdict(GOTO, target))
         yield Rule(chain, found)
 
 

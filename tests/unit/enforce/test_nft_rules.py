@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 
+from excise.decide.plan import Measure
 from excise.enforce import nft_layout as layout
 from excise.enforce.nft_rules import CALLED, GUARD_CALLED, HOOKED, Shape, called, rules
 from excise.enforce.nft_wire import Msg, parse, walk
@@ -40,16 +41,60 @@ def test_every_set_is_asked_by_some_rule_and_no_other_is(shape):
         assert asked(version, shape) == {spec.name for spec in layout.sets_of(version, shape)}
 
 
+def steps(rule):
+    """Return a rule's steps in short: what is loaded, which sets are asked, where it ends."""
+    found = []
+    for name, fields in told(rule.expressions):
+        if name == "lookup":
+            asks_not = fields.get(5) == b"\0\0\0\1"
+            found.append(("not in " if asks_not else "in ") + fields[1].rstrip(b"\0").decode())
+        elif name == "payload":
+            found.append((fields[2], fields[3], fields[4]))
+        elif name in ("immediate", "reject"):
+            code, *target = parse(parse(fields[2])[2]).values() if name == "immediate" else ["no"]
+            found.append(target[0].rstrip(b"\0").decode() if target else code)
+    return found
+
+
+DROPS = b"\0\0\0\0"
+
+
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_loopback_and_the_allowed_pass_before_anything_is_looked_at(shape):
+def test_loopback_passes_before_anything_is_looked_at(shape):
     for version in (4, 6):
-        first = {}
+        first = next(rule for rule in rules(version, shape) if rule.chain == "pre")
+        assert ["meta", "cmp", "immediate"] == [name for name, _ in told(first.expressions)]
+        assert [b"\0\0\0\1"] == steps(first)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_whoever_is_held_loses_nothing_where_he_is_allowed(shape):
+    """Each rule asks for the very address that it found, whole, and asks last."""
+    held = {spec.name for shelves in layout.SETS.values() for spec in shelves.of(6)}
+    for version in (4, 6):
+        taking = [r for r in rules(version, shape) if {f"in {n}" for n in held} & {*steps(r)[1:2]}]
+        assert 6 * len(layout.SETS[Measure.DROP].of(version)) == len(taking)
+        for rule in taking:
+            address, _held, again, allowed, end = steps(rule)
+            assert (address, "not in allow") == (again, allowed)
+            assert end in (DROPS, "refuse")
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_nothing_else_takes_anything_away_but_the_guard_which_asks_first(shape):
+    for version in (4, 6):
+        by_chain = {}
         for rule in rules(version, shape):
-            first.setdefault(rule.chain, []).append(told(rule.expressions))
-        assert ["meta", "cmp", "immediate"] == [name for name, _ in first["pre"][0]]
-        for chain, at in (("pre", 1), ("forwarded", 0), ("out", 0), ("post", 0)):
-            looked = dict(first[chain][at])["lookup"]
-            assert b"allow\0" == looked[1]
+            by_chain.setdefault(rule.chain, []).append(steps(rule))
+        leads_to_refuse = [s for chain in by_chain.values() for s in chain if s[-1] == "refuse"]
+        assert all("not in allow" in s for s in leads_to_refuse)
+        for chain, found in by_chain.items():
+            ends = [s for s in found if s[-1] in (DROPS, "no") and "not in allow" not in s]
+            assert not ends or chain in ("refuse", *GUARD_CALLED)
+        for chain in GUARD_CALLED if shape.guard else ():
+            passing = ["in allow" in s and s[-1] == b"\0\0\0\1" for s in by_chain[chain]]
+            taking = [s[-1] in (DROPS, "no") for s in by_chain[chain]]
+            assert passing.index(True) < taking.index(True)
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
