@@ -440,7 +440,7 @@ def test_a_restart_takes_over_what_is_there_with_its_deadlines(namespace, nft):
     assert before == handles(namespace)
     assert same(wish, again.read())
     assert merged(["192.0.2.0/24"]) == list(again._ground.guards.allow)
-    assert "ip saddr @block counter packets 0 bytes 0 drop" in namespace.nft(
+    assert "ip saddr @block ip saddr != @allow counter packets 0 bytes 0 drop" in namespace.nft(
         "list chain ip excise inbound"
     )
     again.close(keep=False)

@@ -137,12 +137,19 @@ def changes(
 def _shelve(elements: Iterable[Element]) -> Iterator[tuple[int, SetSpec, list[Element]]]:
     """Yield (IP version, set, its elements)."""
     found: dict[tuple[int, str], tuple[int, SetSpec, list[Element]]] = {}
+    # single addresses of one measure come by the ten thousand: what follows one is not asked for
+    version, measure, alike = 0, None, list[Element]()
     for e in elements:
-        spec = spec_of(e.measure, e.span)
-        where = e.span.version, spec.name
-        if where not in found:
-            found[where] = e.span.version, spec, []
-        found[where][2].append(e)
+        span = e.span
+        is_host = span.start == span.end
+        if is_host and span.version == version and e.measure is measure:
+            alike.append(e)
+            continue
+        spec = spec_of(e.measure, span)
+        shelf = found.setdefault((span.version, spec.name), (span.version, spec, []))[2]
+        shelf.append(e)
+        if is_host:
+            version, measure, alike = span.version, e.measure, shelf
     yield from found.values()
 
 
