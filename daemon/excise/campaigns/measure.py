@@ -170,9 +170,11 @@ def _exits(world: World, groups: Groups, now: float) -> dict[str, Column]:
     requests = links.sums[live, 0] * world.fade(now)
     keys, place = np.unique(of << 32 | client, return_inverse=True)
     people = distinct(place, account, len(keys))
+    system = world.directory.systems(client)
     common = added(of, requests * (people[place] >= 2), groups.n)
     return {
         "clients": added(keys >> 32, None, groups.n),
+        "asns": distinct(of[system > 0], system[system > 0], groups.n),
         "sites": distinct(of, world.sites(client).astype(np.int64), groups.n),
         "shared_exits": common / np.maximum(added(of, requests, groups.n), 1e-9),
     }

@@ -34,6 +34,7 @@ def ways(world: World, groups: Groups, now: float) -> dict[str, Column]:
     sums = habits.sums[groups.account] * world.fade(now)
     questions = added(of, sums[:, HASHED], n)
     return {
+        "newcomers": _newcomers(world, groups, now),
         "flatness": flatness(hourly),
         "longest_gap": longest_gap(hourly),
         "pivot": _pivot(world, groups, others, now),
@@ -42,6 +43,19 @@ def ways(world: World, groups: Groups, now: float) -> dict[str, Column]:
         "questions": questions,
         "unasked": added(of, sums[:, UNASKED], n) / np.maximum(questions, 1e-9),
     }
+
+
+def _newcomers(world: World, groups: Groups, now: float) -> Column:
+    """Share of a group's accounts that are younger than a week.
+
+    Who came on the host's first day is none: then everybody is seen for the first time.
+    """
+    first, since = (
+        world.tables[Kind.ACCOUNT].first[groups.account],
+        world.conduct.habits.models.since,
+    )
+    new = ((first > now - OLD_S) & (first > since + DAY_S)).astype(np.float64)
+    return added(groups.of, new, groups.n) / np.maximum(added(groups.of, None, groups.n), 1.0)
 
 
 def _others(world: World, groups: Groups, now: float) -> Rows:

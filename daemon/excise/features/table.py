@@ -115,6 +115,8 @@ def _campaigns() -> list[Feature]:
         Feature("own_share", only, "share", "of prompts, under templates that nobody else uses"),
         Feature("shared_exits", only, "share", "of requests, by addresses of several members"),
         Feature("sites", only, "sites", "distinct v4 /24 and v6 /48"),
+        Feature("asns", only, "systems", "distinct autonomous systems; 0 without asn_table"),
+        Feature("newcomers", only, "share", "of accounts, first seen within a week; see campaigns"),
         Feature("output_per_request", only, "tokens", "mean output tokens of a request, 24 h"),
         Feature("output_per_request_1h", only, "tokens", "mean output tokens of a request, 1 h"),
         Feature("output_ratio_1h", only, "ratio", "output tokens per input token, 1 h"),
