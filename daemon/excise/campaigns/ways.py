@@ -61,8 +61,11 @@ def _newcomers(world: World, groups: Groups, now: float) -> Column:
 def _others(world: World, groups: Groups, now: float) -> Rows:
     """Return accounts of the day that are in no group: all, or a fair sample.
 
-    Rows are given out in the order of arrival, so every k-th is fair.
+    Rows are given out in the order of arrival, so every k-th is fair. None where there is no group
+    to compare them with.
     """
+    if not groups.n:
+        return np.empty(0, dtype=np.int64)
     outside = world.conduct.last[: world.used(Kind.ACCOUNT)] > now - DAY_S
     outside[groups.account] = False
     rows = np.flatnonzero(outside)
