@@ -75,6 +75,7 @@ class Engine:
         self.settings = settings
         self.rulebook = rulebook
         self.world = World(settings.capacity, self._held, self._forgotten)
+        self.world.directory.asns = settings.asns
         self.judge = Judge(settings, self.world)
         self.baselines = Baselines()
         self._operator = Operator(self.judge)
@@ -409,6 +410,7 @@ class Engine:
     def configure(self, settings: Settings) -> None:
         """Take over the settings that may change while running: all but `capacity`."""
         self.settings = settings
+        self.world.directory.asns = settings.asns
         self.judge.configure(settings)
         self.judge.docket.review_peers(self.clock)
         if self._pass:

@@ -14,12 +14,14 @@ from excise.model.entity import Kind
 from excise.model.settings import Capacity, Settings
 from excise.model.step import Effect, Finding, Input, Observed, Tick
 from excise.model.view import Explanation
-from excise.rules.expand import EPOCH_S, expand
+from excise.rules.expand import EPOCH_S, documented_asns, expand
 from excise.rules.lint import Problem, Severity, lint
 from excise.rules.parse import collect, parse_rule
 from excise.rules.schema import Rule, Rulebook, RuleTest
 from excise.yamlread import read_yaml_file
 
+#: in tests each /28 and each /48 for documentation is an autonomous system, with a private number
+TEST_ASNS = documented_asns()
 #: a test knows a handful of entities; small tables make a fresh engine cheap
 TEST_SETTINGS = Settings(
     capacity=Capacity(
@@ -30,7 +32,8 @@ TEST_SETTINGS = Settings(
         stacks=4096,
         templates=16_384,
         links=16_384,
-    )
+    ),
+    asns=TEST_ASNS,
 )
 
 

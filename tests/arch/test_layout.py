@@ -45,6 +45,7 @@ EXCEPTIONS = {
     "cli/text": BY_VERBS,
     "cli/throttle": BY_VERBS,
     "cli/top": BY_VERBS,
+    "config/asns": "tests/unit/test_config_asns.py",
     "config/files": "tests/unit/test_config.py",
     "config/inputs": "tests/unit/test_config.py",
     "config/formats": "tests/unit/test_config_formats.py",

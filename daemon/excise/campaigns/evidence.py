@@ -45,3 +45,13 @@ def distinct(group: Rows, thing: Rows, groups: int) -> Column:
     first = np.ones(len(g), dtype=bool)
     first[1:] = (g[1:] != g[:-1]) | (t[1:] != t[:-1])
     return added(g[first], None, groups)
+
+
+def summed(group: Rows, rows: Matrix, groups: int) -> Matrix:
+    """Return the sums of rows per group, shape (groups, columns of rows)."""
+    sums = np.zeros((groups, rows.shape[1]))
+    if len(group):
+        order = np.argsort(group, kind="stable")
+        numbers, starts = np.unique(group[order], return_index=True)
+        sums[numbers] = np.add.reduceat(rows[order], starts, axis=0)
+    return sums

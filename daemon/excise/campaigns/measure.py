@@ -9,9 +9,11 @@ import numpy as np
 from excise.campaigns.evidence import added, distinct, pooled
 from excise.campaigns.groups import Groups, owners
 from excise.campaigns.succession import succession
+from excise.campaigns.ways import ways
 from excise.features.conduct import AT, DAY_S
 from excise.features.interner import Rows
 from excise.features.state import Column, Matrix
+from excise.features.values import Bools
 from excise.features.world import World
 from excise.model.entity import Kind
 
@@ -56,10 +58,11 @@ def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
         "unlikeness": np.maximum(
             _unlikeness(sums, groups, "log_output"), _unlikeness(sums, groups, "log_input")
         ),
-        "template_share": _template_share(world, groups, now),
+        "template_share": _template_share(world, groups, now, np.ones_like(groups.own)),
+        "own_share": _template_share(world, groups, now, groups.own),
         "templates": _templates(world, groups),
     }
-    columns |= _succession(world, groups)
+    columns |= _succession(world, groups) | ways(world, groups, now)
     columns |= _shares(sums, groups) | _exits(world, groups, now) | _lately(world, groups, now)
     return Measured(rows, columns)
 
@@ -131,11 +134,11 @@ def _unlikeness(sums: Matrix, groups: Groups, name: str) -> Column:
     return np.where(count > members, between / np.maximum(members - 1, 1) / mean_within, 0.0)
 
 
-def _template_share(world: World, groups: Groups, now: float) -> Column:
-    """Share of a group's prompts that are under the templates by which it is linked."""
+def _template_share(world: World, groups: Groups, now: float, which: Bools) -> Column:
+    """Share of a group's prompts that are under some of the templates by which it is linked."""
     ties, group = world.conduct.ties, _by_account(world, groups)
-    order = np.argsort(groups.templates)
-    templates, template_of = groups.templates[order], groups.template_of[order]
+    order = np.argsort(groups.templates[which])
+    templates, template_of = groups.templates[which][order], groups.template_of[which][order]
     live = ties.live()
     of = group[ties.account[live]]
     live, of = live[of >= 0], of[of >= 0]
@@ -167,9 +170,11 @@ def _exits(world: World, groups: Groups, now: float) -> dict[str, Column]:
     requests = links.sums[live, 0] * world.fade(now)
     keys, place = np.unique(of << 32 | client, return_inverse=True)
     people = distinct(place, account, len(keys))
+    system = world.directory.systems(client)
     common = added(of, requests * (people[place] >= 2), groups.n)
     return {
         "clients": added(keys >> 32, None, groups.n),
+        "asns": distinct(of[system > 0], system[system > 0], groups.n),
         "sites": distinct(of, world.sites(client).astype(np.int64), groups.n),
         "shared_exits": common / np.maximum(added(of, requests, groups.n), 1e-9),
     }

@@ -48,7 +48,7 @@ def _configuration(
     file: Path | None, paths: list[Path]
 ) -> tuple[list[Problem], list[Path], tuple[str, ...]]:
     """Return what is wrong with the configuration, where the rules are, and notes."""
-    from excise.config import read_config, rule_directories
+    from excise.config import read_config, rule_directories, with_asns
     from excise.rulecheck import as_problem
 
     if paths and file is None:
@@ -56,6 +56,7 @@ def _configuration(
     config, errors = read_config(file)
     directories = paths
     try:
+        with_asns(config)
         directories = paths or list(rule_directories(config))
     except ConfigError as error:
         errors = [*errors, error]

@@ -99,10 +99,10 @@ def _prepare(
 ) -> tuple[Settings, Rulebook, Callable[[Sequence[bytes]], Decoder]]:
     import msgspec
 
-    from excise.config import load, rule_directories
+    from excise.config import load, rule_directories, with_asns
     from excise.rulecheck import load_rules
 
-    loaded = load(config)
+    loaded = with_asns(load(config))
     book, errors = load_rules(rules or rule_directories(loaded))
     if errors:
         for error in errors:

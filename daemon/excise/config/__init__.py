@@ -1,5 +1,6 @@
 """The configuration file (contract 3): values, how they are read, where the file is found."""
 
+from excise.config.asns import with_asns
 from excise.config.files import load, read_config, rule_directories, shipped_rules
 from excise.config.parse import parse_config
 from excise.config.values import (
@@ -37,4 +38,5 @@ __all__ = [
     "read_config",
     "rule_directories",
     "shipped_rules",
+    "with_asns",
 ]

@@ -65,6 +65,7 @@ KEYS = (
     "protect_operator",
     "nft",
     "guard",
+    "asn_table",
 )
 TIER_KEYS = ("egress", "ingress", "new_connections")
 API_KEYS = ("socket", "listen")
@@ -140,6 +141,7 @@ def _config(fields: Fields, path: Path | None) -> Config:
         protect_operator=fields.get("protect_operator", boolean, blank.protect_operator),
         nft=fields.get("nft", _nft, blank.nft),
         guard=fields.get("guard", _guard(ports, backend), blank.guard),
+        asn_table=fields.get("asn_table", _optional_path, None),
         path=path,
     )
 

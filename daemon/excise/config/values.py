@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 from excise.decode.base import DecodeContext
 from excise.decode.registry import Format
 from excise.decode.trust import FORWARDED_FOR, UNIX, parse_networks
+from excise.model.asns import AsnTable
 from excise.model.decision import Posture, Tier
 from excise.model.portguard import NO_GUARD, PortGuard
 from excise.model.settings import DEFAULT_TIERS, Capacity, Governor, Policy, Room, Settings, Tenant
@@ -175,6 +176,7 @@ class Config:
     """The whole configuration; every field is the default where the file is silent.
 
     `path` is the file it came from, None for defaults alone; `notes` are for a person to see.
+    `asns` is what `asn_table` holds, once it was read (`config.asns`).
     """
 
     posture: Posture = Posture.OBSERVE
@@ -198,6 +200,8 @@ class Config:
     protect_operator: bool = True
     nft: NftConfig = NftConfig()
     guard: PortGuard = NO_GUARD
+    asn_table: Path | None = None
+    asns: AsnTable | None = None
     path: Path | None = None
     notes: tuple[str, ...] = ()
 
@@ -213,6 +217,7 @@ class Config:
             trusted_proxies=self.proxy_networks(),
             confirm_peers=self.confirm_peers,
             tenants=self.tenants,
+            asns=self.asns,
         )
 
     def proxy_networks(self) -> tuple[str, ...]:

@@ -33,6 +33,8 @@ LIVE_KEYS = frozenset(
         "kernel",
         "protect_operator",
         "guard",
+        "asn_table",
+        "asns",
     }
 )
 ABOUT_FILE = frozenset({"path", "notes"})
@@ -52,6 +54,7 @@ def load_all(path: Path | None) -> tuple[Loaded | None, tuple[str, ...]]:
     if problems:
         return None, tuple(str(problem) for problem in problems)
     try:
+        config = configuration.with_asns(config)
         rulebook, errors = load_rules(configuration.rule_directories(config))
     except ConfigError as error:
         return None, (str(error),)

@@ -24,7 +24,7 @@ from excise.features.world import World
 from excise.model.entity import TABLED, Kind
 from excise.rules.schema import Rule
 
-VERSION = 3
+VERSION = 4
 Arrays = dict[str, NDArray[np.generic]]
 #: what numpy and zipfile raise for bytes that are no archive, or a damaged one
 DAMAGE = (
@@ -103,6 +103,7 @@ def dump_world(world: World) -> Arrays:
         out[f"client.{name}"] = column[:clients]
     out["signals.seen"] = world.signals.seen
     out |= _dump_names("org", world.conduct.orgs)
+    out |= _dump_names("model", world.conduct.habits.models.names)
     return out | world.links.dump() | world.conduct.dump(len(world.accounts.keys))
 
 
@@ -140,6 +141,8 @@ def load_world(world: World, arrays: Arrays) -> None:
     world.conduct.load(arrays)
     world.signals.seen = arrays["signals.seen"].astype(np.float64)
     _load_names(world.conduct.orgs, arrays["org.names"], arrays["org.live"])
+    models = world.conduct.habits.models
+    _load_names(models.names, arrays["model.names"], arrays["model.live"])
     world.directory.reindex()
 
 

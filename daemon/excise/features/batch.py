@@ -46,6 +46,8 @@ class Batch:
     prompt: list[tuple[str, ...]]
     org: list[str]
     tokens: NDArray[np.bool_]
+    model: list[str]
+    simhash: list[str]
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -61,7 +63,7 @@ def columns(records: Sequence[Record]) -> Batch:
         np.array(f, dtype=np.float64) for f in fields[:6]
     )
     logprobs, biased = (np.array(f, dtype=np.float64) for f in fields[6:8])
-    tls, peer, prompt, org, clients = fields[8:13]
+    tls, peer, prompt, org, model, simhash, clients = fields[8:15]
     sums = np.empty((n, 5))
     sums[:, 0] = 1.0
     sums[:, 1] = np.maximum(tokens_in, 0.0)
@@ -79,7 +81,7 @@ def columns(records: Sequence[Record]) -> Batch:
         unbelieved=(hops > 0).astype(np.float64),
         log_input=np.log2(1.0 + sums[:, 1]) * llm,
         log_output=np.log2(1.0 + sums[:, 2]) * llm,
-        keys=list(zip(clients, *fields[13:], strict=True)),
+        keys=list(zip(clients, *fields[15:], strict=True)),
         template=[p[0] if p else "" for p in prompt],
         peers=peer if any(peer) else None,
         output=np.where(tokens_out >= 0, sums[:, 2], sums[:, 3] / BYTES_PER_TOKEN),
@@ -87,6 +89,8 @@ def columns(records: Sequence[Record]) -> Batch:
         prompt=prompt,
         org=org,
         tokens=tokens_out >= 0,
+        model=model,
+        simhash=simhash,
     )
 
 
@@ -113,6 +117,8 @@ _NAMES = (
     "peer",
     "prompt",
     "org",
+    "model",
+    "simhash",
     "client",
     "account",
     "ja4",

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from excise.features.batch import Batch
 from excise.features.dialogues import Dialogues, Hashes, Read
+from excise.features.habits import Habits
 from excise.features.handoffs import Handoffs
 from excise.features.interner import LOW_WATER, Interner, Rows
 from excise.features.state import DAY, HALF_LIVES, TINY, Column, Matrix, grouped
@@ -94,7 +95,7 @@ class Ties:
 
 
 class Conduct:
-    """Owns the sums of accounts and ties, the organisations, and the conversations."""
+    """Owns the sums of accounts and ties, the organisations, conversations, and habits."""
 
     def __init__(self, capacity: Capacity) -> None:
         rows = max(16, capacity.accounts) + 1
@@ -106,6 +107,7 @@ class Conduct:
         self.ties = Ties(capacity.ties)
         self.handoffs = Handoffs(capacity.ties // 4)
         self.dialogues = Dialogues(capacity.dialogues)
+        self.habits = Habits(capacity)
 
     def absorb(
         self,
@@ -215,6 +217,7 @@ class Conduct:
         """Move the landmark forward; so many account rows are in use."""
         ties = len(self.ties.names.keys)
         self.handoffs.rescale(seconds)
+        self.habits.rescale(seconds, accounts)
         for live in (self.sums[:accounts], self.ties.sums[:ties]):
             np.multiply(live, 2.0 ** (-seconds / HALF_LIVES[DAY]), out=live)
             live[live < TINY] = 0.0
@@ -222,6 +225,7 @@ class Conduct:
     def shift(self, seconds: float) -> None:
         """Follow a clock that was set back."""
         self.handoffs.shift(seconds)
+        self.habits.shift(seconds)
         for last in (self.last, self.ties.last):
             last[last > 0] -= seconds
 
@@ -231,6 +235,7 @@ class Conduct:
         self.place[accounts] = 0
         self.org[accounts] = 0
         self.handoffs.forget(accounts)
+        self.habits.forget(accounts)
         self.ties.forget(np.flatnonzero(np.isin(self.ties.account, accounts)))
 
     def dump(self, accounts: int) -> dict[str, NDArray[np.generic]]:
@@ -247,7 +252,7 @@ class Conduct:
             "ties.last": ties.last[:used],
             "dialogues.wholes": self.dialogues.wholes.dump(),
             "dialogues.beginnings": self.dialogues.beginnings.dump(),
-        } | self.handoffs.dump()
+        } | (self.handoffs.dump() | self.habits.dump(accounts))
 
     def load(self, arrays: dict[str, NDArray[np.generic]]) -> None:
         """Load what `dump` returned."""
@@ -268,5 +273,6 @@ class Conduct:
         keys: list[tuple[int, int] | None] = [pair if pair[0] else None for pair in pairs]
         self.ties.names.load([(0, 0), *keys[1:]])
         self.handoffs.load(arrays)
+        self.habits.load(arrays)
         self.dialogues.wholes.load(arrays["dialogues.wholes"].astype(np.int64))
         self.dialogues.beginnings.load(arrays["dialogues.beginnings"].astype(np.int64))

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from excise.features.interner import Interner, Rows
 from excise.features.links import Links
+from excise.model.asns import AsnTable
 from excise.model.entity import Kind
 from excise.model.settings import Capacity
 
@@ -39,6 +40,7 @@ class Directory:
         self.wide: Rows = np.zeros(rows, dtype=np.int64)
         self.network: NDArray[np.uint64] = np.zeros(rows, dtype=np.uint64)
         self.version: NDArray[np.uint8] = np.zeros(rows, dtype=np.uint8)
+        self.asns: AsnTable | None = None
         self._uses_of: dict[int, list[int]] = {}
         self._memo: dict[Key, int] = {}
         self._memo_rows: Rows = np.zeros((MEMO, 5), dtype=np.int64)
@@ -59,6 +61,12 @@ class Directory:
             return self.interner(kind).name(row)
         account, stack = divmod(self.uses.name(row), 1 << 32)
         return f"{self.accounts.name(account)} via {self.stacks.name(stack) or 'unknown stack'}"
+
+    def systems(self, clients: Rows) -> Rows:
+        """Return the autonomous systems of clients, 0 where there is no table, or none in it."""
+        if self.asns is None:
+            return np.zeros(len(clients), dtype=np.int64)
+        return self.asns.lookup(self.network[clients], self.version[clients])
 
     def room(self) -> int:
         """Return how many records fit for certain; a v6 record may bring two subnets."""

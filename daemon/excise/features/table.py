@@ -112,8 +112,11 @@ def _campaigns() -> list[Feature]:
         Feature("begins", only, "share", "of prompts, that begin a conversation"),
         Feature("taken_over", only, "share", "of prompts, that go on with another's conversation"),
         Feature("template_share", only, "share", "of prompts, under the templates that link it"),
+        Feature("own_share", only, "share", "of prompts, under templates that nobody else uses"),
         Feature("shared_exits", only, "share", "of requests, by addresses of several members"),
         Feature("sites", only, "sites", "distinct v4 /24 and v6 /48"),
+        Feature("asns", only, "systems", "distinct autonomous systems; 0 without asn_table"),
+        Feature("newcomers", only, "share", "of accounts, first seen within a week; see campaigns"),
         Feature("output_per_request", only, "tokens", "mean output tokens of a request, 24 h"),
         Feature("output_per_request_1h", only, "tokens", "mean output tokens of a request, 1 h"),
         Feature("output_ratio_1h", only, "ratio", "output tokens per input token, 1 h"),
@@ -121,6 +124,13 @@ def _campaigns() -> list[Feature]:
         Feature("turnover_spread", only, "ratio", "variance over mean of how many are in use"),
         Feature("unevenness", only, "ratio", "variance over mean of members' requests"),
         Feature("unlikeness", only, "ratio", "variance of log tokens between / within members"),
+        Feature("flatness", only, "ratio", "entropy over the hours of the day, 48 h; 1: all alike"),
+        Feature("longest_gap", only, "hours", "longest run of idle hours of the last 24"),
+        Feature("pivot", only, "share", "of output under models new here, less that of others"),
+        Feature("divergence", only, "bits", "of token shapes from those of accounts in no group"),
+        Feature("shape_answers", only, "answers", "that divergence rests on; most 100 an account"),
+        Feature("questions", only, "requests", "requests with a simhash, 24 h"),
+        Feature("unasked", only, "share", "of questions, that nobody asked within a day before"),
     ]
 
 

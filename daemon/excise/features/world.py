@@ -197,6 +197,7 @@ class World:
         read = self.conduct.absorb(
             batch, at, account, self.places(client), ts, weight=weights[:, DAY]
         )
+        self.conduct.habits.absorb(batch, at, account, ts, clock, weights=weights)
         seen = self._elements(rows, near, wide, ts)
         seen["prompts"] = elements(slots(read.whole), read.known)
         input_ = Added(ts, weights, shared, seen)
@@ -292,6 +293,7 @@ class World:
             turns = min(2, int((now - self.generation) // GENERATION_S))
             for kind, table in self.tables.items():
                 table.turn(self.used(kind))
+            self.conduct.habits.turn(self.used(Kind.ACCOUNT))
             skipped = (now - self.generation) // GENERATION_S - turns
             self.generation += GENERATION_S * (1 + (skipped if turns == 2 else 0))
 

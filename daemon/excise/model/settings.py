@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from excise.model.asns import AsnTable
 from excise.model.decision import Posture, Tier
 
 DEFAULT_TIERS = (
@@ -95,7 +96,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """All that the engine is told at start.
 
     `confirm_peers`: the operator says that the few addresses which carry nearly all requests are
-    clients, whatever it looks like.
+    clients, whatever it looks like. `asns`: which autonomous system an address is of, if known.
     """
 
     posture: Posture = Posture.OBSERVE
@@ -107,5 +108,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ()
     confirm_peers: bool = False
     tenants: tuple[Tenant, ...] = ()
+    asns: AsnTable | None = None
     late_tolerance_s: float = 300.0
     jump_tolerance_s: float = 3600.0

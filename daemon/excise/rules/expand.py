@@ -7,11 +7,13 @@ import re
 from collections.abc import Iterator
 
 import msgspec
+import numpy as np
 
 from excise.decode.address import Addresses
 from excise.decode.base import LineRejectedError
 from excise.decode.fields import build
 from excise.errors import InvalidError
+from excise.model.asns import AsnTable, Ranges
 from excise.model.document import Node, unknown
 from excise.model.record import Record
 from excise.rules.schema import Burst, RuleTest
@@ -103,3 +105,15 @@ def _fill(value: object, i: int) -> object:
         return str(i % int(index[1]) if index[1] else i)
 
     return _BRACES.sub(number, value)
+
+
+def documented_asns() -> AsnTable:
+    """Return the table that tests know: a system for each v4 /28 and v6 /48 for documentation."""
+    nets = (0xC0000200, 0xC6336400, 0xCB007100)  # 192.0.2.0, 198.51.100.0, 203.0.113.0
+    v4 = np.array([net + host for net in nets for host in range(0, 256, 16)], dtype=np.uint64)
+    v6 = np.uint64(0x20010DB8 << 32) + (np.arange(1 << 16, dtype=np.uint64) << np.uint64(16))
+    first = 4_200_000_000
+    return AsnTable(
+        Ranges(v4, v4 + np.uint64(15), first + np.arange(len(v4))),
+        Ranges(v6, v6 + np.uint64(0xFFFF), first + len(v4) + np.arange(len(v6))),
+    )
