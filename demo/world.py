@@ -19,6 +19,8 @@ from pathlib import Path
 SERVER_ADDRESS = "10.0.0.1"
 PREFIX_LENGTH = 8
 GRACE_S = 3.0
+#: how long a command may take on a busy machine: checking all rules takes ten seconds of work
+PATIENCE_S = 120.0
 KEPT = "kept.json"  # its presence in a run's directory says that `--stop` may end that run
 DIRECTORY_PREFIX = "excise-demo-"
 
@@ -29,7 +31,7 @@ class WorldError(Exception):
 
 def command(*argv: str, check: bool = True) -> str:
     """Run to the end; return standard output. Raises WorldError with what it said."""
-    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=30)
+    done = subprocess.run(argv, capture_output=True, text=True, check=False, timeout=PATIENCE_S)
     if check and done.returncode:
         raise WorldError(f"{' '.join(argv)}: {(done.stderr or done.stdout).strip()}")
     return done.stdout
@@ -123,7 +125,9 @@ class World:
     def status(self, namespace: str, *argv: str) -> int:
         """Run a command inside a namespace for its exit status alone."""
         inside = ["ip", "netns", "exec", namespace, *argv]
-        return subprocess.run(inside, capture_output=True, check=False, timeout=30).returncode
+        return subprocess.run(
+            inside, capture_output=True, check=False, timeout=PATIENCE_S
+        ).returncode
 
     def start(self, name: str, namespace: str, *argv: str) -> Process:
         """Start a process in a namespace; what it prints goes to `<name>.out` and `.err`.

@@ -31,7 +31,7 @@ class Namespace:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=120,
             check=False,
         )
         assert not check or done.returncode == 0, done.stderr

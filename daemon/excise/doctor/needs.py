@@ -29,6 +29,7 @@ _OF_FEATURE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "template_share": ("prompt",),
         "begins": ("prompt",),
         "taken_over": ("prompt",),
+        "own_share": ("prompt",),
         "swept": (PARAMETERS,),
         "prompts": ("prompt",),
         "plaintext": ("tls",),

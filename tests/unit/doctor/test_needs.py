@@ -9,7 +9,7 @@ from excise.engine import Engine
 from excise.model.settings import Capacity, Settings
 from excise.model.step import Observed
 from excise.rulecheck import load_rules
-from excise.rules.expand import expand
+from excise.rules.expand import documented_asns, expand
 from excise.rules.schema import Rulebook
 
 SHIPPED = Path(__file__).parents[3] / "rules"
@@ -31,9 +31,8 @@ WITHOUT = {name: {name: value} for name, value in BLANK.items()} | {"parameters"
 def fires(rule, test, **changes):
     import msgspec
 
-    engine = Engine(
-        Settings(capacity=Capacity(512, 512, 256, 256, 64, 64, 1024)), Rulebook((rule,))
-    )
+    capacity = Capacity(512, 512, 256, 256, 64, 64, 1024)
+    engine = Engine(Settings(capacity=capacity, asns=documented_asns()), Rulebook((rule,)))
     records = [msgspec.structs.replace(record, **changes) for record in expand(test)]
     engine.step([Observed(records)])
     return any(view.hits for view in engine.rules())
