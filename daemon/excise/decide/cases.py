@@ -223,7 +223,7 @@ class Cases:
             return 0.0
         uses = self.world.uses_of(account)
         of = {use: set(self.clients_of(use)) for use in uses}
-        bad = {u for u in uses if self.hot_use[u] or self.driven(u, 1.0, now)}
+        bad = {u for u in uses if self.hot_use[u] or self.incriminated(u, now)}
         if not bad:  # beside a use that is hot, one kind of evidence alone makes no other guilty
             bad = {u for u in uses if u in self.dossiers[Kind.USE]}
         tainted = set().union(*(of[u] for u in bad))
@@ -233,6 +233,14 @@ class Cases:
         total = float(requests.sum())
         at_home = sum(self.at_home(use, now) for use in bad)
         return (float(requests[ours].sum()) + at_home) / total if total else 0.0
+
+    def incriminated(self, use: int, now: float) -> bool:
+        """Whether a client that a use drives would be throttled for its own evidence alone.
+
+        One kind of evidence is not enough: a large customer takes much, and is the owner still.
+        """
+        scores = [weigh([part], now, self.policy.family_cap) for part in self.driven(use, 0.0, now)]
+        return any(s.total >= self.policy.throttle and s.families > 1 for s in scores)
 
     def at_home(self, use: int, now: float) -> float:
         """Return how many requests of a guilty use come from where much shorter answers are had.

@@ -103,6 +103,32 @@ def test_a_drop_that_has_become_doubtful_lapses_into_a_throttle_and_not_into_fre
     assert [(Op.EXPIRE, Action.DROP, lapsed), (Op.ADD, Action.THROTTLE, lapsed)] == found
 
 
+def test_an_owner_who_takes_much_is_spared_beside_a_thief(engine, rule, ask, wait, active):
+    spread = [
+        rule(f"{f}.x", f, 39.0, "requests_1h", 20.0, kind=Kind.USE) for f in ("graph", "shape")
+    ]
+    thief = {"account": "key", "user_agent": "thief/1"}
+    watched = engine(*spread, rule("volume.x", "volume", 39.0, "output_tokens_1h", 10_000.0))
+    ask(watched, "203.0.113.7", count=30, **thief)
+    for i in range(4):
+        ask(
+            watched,
+            "192.0.2.1",
+            count=4,
+            at_s=60.0 + 300.0 * i,
+            account="key",
+            user_agent="owner/1",
+            output_tokens=3_000,
+        )
+        ask(watched, "203.0.113.7", count=4, at_s=100.0 + 300.0 * i, **thief)
+    wait(watched, 12)
+    decided = active(watched)
+
+    assert "drop" == decided[CLIENT]
+    assert "observe" == decided["192.0.2.1/32"]
+    assert "observe" == decided["key"]
+
+
 def test_an_owner_who_comes_back_to_a_denied_key_is_let_in_soon(  # noqa: PLR0917 - fixtures come by name
     engine, rule, ask, wait, active, policy
 ):
