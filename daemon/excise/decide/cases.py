@@ -61,20 +61,24 @@ class Cases:
         name = self.world.name(kind, row)
         if exempt(rule, kind, name):
             return False, None
-        if row not in self.dossiers[kind]:
-            self._behind.clear()
         dossier = self.dossiers[kind].setdefault(row, Dossier())
         if kind is Kind.CLIENT:
             self._filed[row] = True
-        before = dossier.evidence.get(rule.id)
+        firm, before = dossier.firm, dossier.evidence.get(rule.id)
         dossier.evidence[rule.id] = Evidence(rule, now, seen)
+        if dossier.firm is not firm:
+            self._behind.clear()
         if before is not None and now - before.fired <= rule.half_life_s:
             return before.points(now) < FRESH * rule.weight, None
         return True, Finding(now, rule.id, Entity(kind, name), rule.weight, seen)
 
     def has_own(self, client: int) -> bool:
-        """Whether a client has evidence of its own."""
-        return bool(self._filed[client])
+        """Whether a client has firm evidence of its own."""
+        return bool(self._filed[client]) and self._firm(Kind.CLIENT, client)
+
+    def _firm(self, kind: Kind, row: int) -> bool:
+        dossier = self.dossiers[kind].get(row)
+        return dossier is not None and dossier.firm
 
     # Scores
 
@@ -136,8 +140,8 @@ class Cases:
         return int(self.campaign_of[self.world.use_owner(use)])
 
     def guilty_use(self, use: int) -> bool:
-        """Whether something speaks against a use: its own evidence, or its account's campaign."""
-        return use in self.dossiers[Kind.USE] or bool(self.campaign_of_use(use))
+        """Whether firm evidence speaks against a use: its own, or its account's campaign."""
+        return self._firm(Kind.USE, use) or bool(self.campaign_of_use(use))
 
     def driven(self, use: int, account_total: float, now: float) -> list[tuple[Dossier, float]]:
         """Return dossiers of clients of which a use is a culprit, each with a share.
@@ -298,6 +302,7 @@ class Cases:
 
     def sweep(self, ladder: Ladder, now: float) -> None:
         """Forget evidence that has faded."""
+        self._behind.clear()  # firm evidence may fade before experimental
         for kind, dossiers in self.dossiers.items():
             for row in [r for r, d in dossiers.items() if d.prune(now)]:
                 self._drop(kind, row)
@@ -311,6 +316,7 @@ class Cases:
 
     def keep_rules(self, rules: dict[str, Rule]) -> None:
         """Drop evidence of rules that are gone; the rest is weighed by the new rules."""
+        self._behind.clear()
         for kind, dossiers in self.dossiers.items():
             for row, dossier in list(dossiers.items()):
                 kept = {i: e for i, e in dossier.evidence.items() if i in rules}

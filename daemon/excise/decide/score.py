@@ -48,6 +48,11 @@ class Dossier:
             sums[e.rule.family] = sums.get(e.rule.family, 0.0) + e.points(now)
         return sums
 
+    @property
+    def firm(self) -> bool:
+        """Whether a rule that may act is among it; experimental ones accuse nobody."""
+        return any(e.rule.maturity is not Maturity.EXPERIMENTAL for e in self.evidence.values())
+
     def prune(self, now: float) -> bool:
         """Forget what has faded; True if nothing is left."""
         faded = [i for i, e in self.evidence.items() if e.points(now) < NEGLIGIBLE]

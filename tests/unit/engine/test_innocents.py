@@ -7,7 +7,7 @@ from excise.model.decision import Action, DecisionEvent, Op, Posture
 from excise.model.entity import Kind
 from excise.model.record import Record
 from excise.model.step import Allow, Disallow, Lift, Observed, Place, Protect, SetPosture
-from excise.rules.schema import Exemption
+from excise.rules.schema import Exemption, Maturity
 
 CLIENT = "203.0.113.7/32"
 OFFICE = "198.51.100.1/32"
@@ -48,6 +48,32 @@ def test_an_office_with_a_harvester_inside_works_on_while_the_account_is_denied(
     assert "deny" == decided["harvester"]
     assert "observe" == decided[OFFICE]
     assert {"harvester", OFFICE} == set(decided)
+
+
+@pytest.mark.parametrize(
+    ("maturity", "expected"),
+    [(Maturity.EXPERIMENTAL, pytest.approx(10 / 11, abs=1e-3)), (Maturity.STABLE, 0.0)],
+)
+def test_people_under_experimental_evidence_still_speak_for_their_office(
+    engine, rule, maturity, expected
+):
+    by_use = {"kind": Kind.USE, "feature": "output_tokens_1h", "above": 50_000.0}
+    heavy = [rule(f"{family}.x", family, 39.0, **by_use) for family in ("volume", "shape")]
+    watched = engine(*heavy, rule("network.x", "network", 15.0, kind=Kind.USE, maturity=maturity))
+    shared = {"client": "198.51.100.1", "status": 200}
+    asked = [("harvester", 4000)] * 90 + [(f"person{n}", 50) for n in range(10)]
+    watched.step(
+        [
+            Observed(
+                [
+                    Record(ts=1.7e9 + i * 0.1, account=name, output_tokens=output, **shared)
+                    for i, (name, output) in enumerate(asked * 10)
+                ]
+            )
+        ]
+    )
+
+    assert expected == watched.explain(OFFICE).honest_share
 
 
 def test_people_do_not_answer_one_by_one_for_an_address_that_draws_much(engine, rule, active):
