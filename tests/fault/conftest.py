@@ -10,7 +10,7 @@ import pytest
 
 from excise.cli.client import Client
 
-WAIT_S = 30.0
+WAIT_S = 100.0
 RULE = """\
 id: {family}.many
 about: Fires early, for tests

@@ -49,7 +49,7 @@ def environment(**more):
 def excise():
     """Run the command; return the finished process, its output as text."""
 
-    def run(*arguments, socket=None, timeout_s=30, **more):
+    def run(*arguments, socket=None, timeout_s=100, **more):
         where = ["--socket", str(socket)] if socket else []
         return subprocess.run(
             [str(BINARY), *map(str, arguments), *where],

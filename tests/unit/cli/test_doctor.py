@@ -34,7 +34,7 @@ def doctor(tmp_path, served):
             capture_output=True,
             check=False,
             text=True,
-            timeout=60,
+            timeout=100,
         )
         assert "" == done.stderr
         return done.returncode, done.stdout

@@ -39,7 +39,7 @@ def test_verbs_that_only_ask_load_nothing_heavy():
         f"print(sorted({HEAVY} & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, check=True, text=True, timeout=30
+        [sys.executable, "-c", program], capture_output=True, check=True, text=True, timeout=100
     )
     assert "[]\n" == done.stdout
 
@@ -54,7 +54,7 @@ def test_the_module_is_the_command():
         [sys.executable, "-m", "excise", "status", "--socket", "/nonexistent/control.sock"],
         check=False,
         capture_output=True,
-        timeout=30,
+        timeout=100,
     )
     assert 3 == done.returncode
 
@@ -90,7 +90,7 @@ def test_something_that_is_no_daemon_is_told_apart(excise, tmp_path):
         with peer:
             peer.recv(4096)
             peer.sendall(b"SSH-2.0-other\r\n")
-        _, errors = process.communicate(timeout=30)
+        _, errors = process.communicate(timeout=100)
     assert (3, True) == (process.returncode, errors.startswith("excise: no daemon answers"))
 
 
@@ -108,7 +108,7 @@ def test_a_socket_that_may_not_be_used_is_a_refusal(served):
         extra_groups=[],
         capture_output=True,
         text=True,
-        timeout=30,
+        timeout=100,
     )
     assert 0o660 == stat.S_IMODE(served.socket_path.stat().st_mode)
     assert (4, True) == (done.returncode, "you may not use this socket" in done.stderr)
