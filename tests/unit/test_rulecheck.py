@@ -140,6 +140,15 @@ def test_a_rule_s_own_tests_run_through_the_real_engine(write, tmp_path):
     assert () == report.problems
 
 
+def test_without_tests_rules_are_read_and_none_is_run(write, tmp_path):
+    write(RULE.replace("floor: 20000", "floor: 9000000"))
+    report = check_rules([tmp_path], tests=False)
+    assert (1, 0, ()) == (report.rules, report.tests, report.problems)
+    write(RULE.replace("feature: output_tokens_1m", "feature: no_such"))
+
+    assert check_rules([tmp_path], tests=False).errors
+
+
 def test_a_rule_that_does_not_fire_fails_with_the_numbers_it_saw(write, tmp_path):
     write(RULE.replace("floor: 20000", "floor: 9000000"))
     (problem,) = check_rules([tmp_path]).problems

@@ -19,6 +19,9 @@ Paths = Annotated[
     list[Path] | None,
     typer.Argument(metavar="[PATH]...", help="Rule files or directories; none: all configured."),
 ]
+NoTests = Annotated[
+    bool, typer.Option("--no-tests", help="Leave out the rules' own tests, some ten seconds.")
+]
 
 
 def register(app: typer.Typer) -> None:
@@ -26,7 +29,12 @@ def register(app: typer.Typer) -> None:
     app.command("check")(check)
 
 
-def check(paths: Paths = None, config: ConfigFile = None, as_json: AsJson = False) -> None:
+def check(
+    paths: Paths = None,
+    config: ConfigFile = None,
+    no_tests: NoTests = False,
+    as_json: AsJson = False,
+) -> None:
     """Validate configuration and rules, and run the rules' own tests.
 
     With paths, only these rules are checked, and the configuration only if it is named.
@@ -34,7 +42,7 @@ def check(paths: Paths = None, config: ConfigFile = None, as_json: AsJson = Fals
     from excise.rulecheck import CheckReport, check_rules
 
     problems, directories, notes = _configuration(config, paths or [])
-    report = check_rules(directories)
+    report = check_rules(directories, tests=not no_tests)
     report = CheckReport(report.rules, report.tests, (*problems, *report.problems))
     if as_json:
         _print_json(report)

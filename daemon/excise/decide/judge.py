@@ -307,7 +307,8 @@ class Judge:
             )
             self.docket.apply(Plane.NETWORK, decision.target, verdict, now)
         elif row is not None:
-            self.heard.pop(row, None)
+            if kind is Kind.ACCOUNT:  # rows of other kinds are other numbers
+                self.heard.pop(row, None)
             self.assess(kind, row, now)
 
     def _still(self, decision: Decision, now: float) -> bool:

@@ -15,6 +15,8 @@ NEEDED = {
     "output_tokens": "volume and shape (bytes stand in for volume alone)",
     "prompt": "templates, conversations, swept prompts",
     "client stack": "uses: a stolen key beside its owner's",
+    "model": "a group's move to a new model",
+    "simhash": "questions that are each asked once",
 }
 #: a field that fewer requests than this have is as good as not logged
 BLIND = 0.05
@@ -39,6 +41,8 @@ class Signals:
             batch.tokens[at],
             np.array([bool(p) for p in batch.prompt[at]]),
             np.array([bool(k[2] or k[3]) for k in keys]),
+            np.array([bool(m) for m in batch.model[at]]),
+            np.array([bool(s) for s in batch.simhash[at]]),
         )
         self.seen *= max(0.0, 1.0 - len(keys) / MEMORY)
         self.seen += [np.count_nonzero(f & answered) for f in fields]

@@ -57,6 +57,12 @@ def test_check_counts_what_is_good(excise, config):
     assert (0, "1 rule, 2 tests, all good\n") == (result.exit_code, result.output)
 
 
+def test_check_may_leave_out_the_rules_tests(excise, config):
+    result = excise("check", "--no-tests", "--config", config)
+
+    assert (0, "1 rule, 0 tests, all good\n") == (result.exit_code, result.output)
+
+
 def test_check_prints_a_line_a_problem_like_a_compiler_and_ends_with_5(excise, config, rules):
     config.write_text(f"rules: [{rules}]\nposture: block\n")
     rule = rules / "volume" / "my-behaviour.yaml"
