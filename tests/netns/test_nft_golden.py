@@ -1,9 +1,12 @@
 """What excise sends is what nft(8) makes of the same ruleset, written by hand in golden.nft."""
 
+import time
 from pathlib import Path
 
 import pytest
 
+from excise.decide.plan import ChangeSet, Element, Measure
+from excise.decide.span import parse_span
 from excise.enforce.nft import Nftables
 from excise.enforce.nft_layout import FAMILIES, TABLE
 from excise.enforce.nft_socket import NftSocket
@@ -22,6 +25,15 @@ NUMBERED = {
 }
 #: where the name is, of a rule its chain's
 NAMED = {Msg.GETTABLE: 1, Msg.GETCHAIN: 3, Msg.GETSET: 2, Msg.GETRULE: 2}
+
+
+def everywhere():
+    """Yield an element for each set of ours."""
+    hosts, networks = ("192.0.2.1", "2001:db8::1"), ("192.0.2.64/26", "2001:db8:1::/48")
+    for measure in Measure:
+        for where in (*hosts, "2001:db8:2::/64", *networks):
+            rate = 0 if measure is Measure.DROP else 36_000
+            yield Element(measure, parse_span(where), rate, time.time() + 600)
 
 
 def spelled(payload, depth=0):
@@ -60,6 +72,9 @@ def pair(namespaces):
     nft = Nftables(containers=True, shaping=True, netns=ours.name)
     nft.open()
     nft.set_guards([], [443], PortGuard((8000,)))
+    # a set is asked once it held something, for minutes
+    nft.apply(ChangeSet(additions=tuple(everywhere())))
+    nft.apply(ChangeSet(removals=tuple(everywhere())))
     theirs.nft("-f", str(GOLDEN))
     yield ours, theirs
     nft.close(keep=True)

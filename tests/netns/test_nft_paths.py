@@ -264,9 +264,9 @@ def rules_for_containers(namespace, family="ip"):
 
 
 def test_conntrack_is_asked_only_while_somebody_does_nat(site):
-    assert 0 == rules_for_containers(site.host)
-    wish = gather([element(Measure.DROP, "203.0.113.7")])
+    wish = gather([element(Measure.DROP, "203.0.113.7"), element(Measure.DROP, CLIENT6)])
     site.nft.apply(plan(wish, site.nft.read()))
+    assert 0 == rules_for_containers(site.host)
     site.publish()
     assert site.nft.in_sync()
     assert (2, 2) == tuple(rules_for_containers(site.host, f) for f in ("ip", "ip6"))
@@ -289,6 +289,7 @@ def test_whether_to_ask_conntrack_can_be_said(site, containers, expected):
     site.publish()
     said = Nftables(containers=containers, netns=site.host.name)
     said.open()
+    said.apply(ChangeSet(additions=(element(Measure.DROP, "203.0.113.7"),)))
     assert expected == rules_for_containers(site.host)
     site.host.nft("delete table ip nat")
     assert said.in_sync()

@@ -95,29 +95,37 @@ table ip excise {
 		comment "what comes in, by the port it was sent to"
 		type filter hook prerouting priority raw - 10; policy accept;
 		iif "lo" accept
-		tcp dport @ports goto inbound
-		udp dport @ports goto inbound_udp
+		tcp dport 443 goto inbound
+		tcp dport 8443 goto inbound
+		udp dport 443 goto inbound_udp
+		udp dport 8443 goto inbound_udp
 	}
 
 	chain forwarded {
 		comment "what containers send"
 		type filter hook forward priority raw - 10; policy accept;
-		tcp sport @ports goto cut
-		udp sport @ports goto cut
+		tcp sport 443 goto cut
+		tcp sport 8443 goto cut
+		udp sport 443 goto cut
+		udp sport 8443 goto cut
 	}
 
 	chain out {
 		comment "what this host sends"
 		type filter hook output priority raw - 10; policy accept;
-		tcp sport @ports goto cut
-		udp sport @ports goto cut
+		tcp sport 443 goto cut
+		tcp sport 8443 goto cut
+		udp sport 443 goto cut
+		udp sport 8443 goto cut
 	}
 
 	chain post {
 		comment "what goes out, by the port it is seen to come from"
 		type filter hook postrouting priority srcnat + 10; policy accept;
-		tcp sport @ports goto outdata
-		udp sport @ports goto outdata
+		tcp sport 443 goto outdata
+		tcp sport 8443 goto outdata
+		udp sport 443 goto outdata
+		udp sport 8443 goto outdata
 	}
 
 	chain inbound {
@@ -125,7 +133,6 @@ table ip excise {
 		ip saddr @block ip saddr != @allow counter drop
 		ip saddr @block_net ip saddr != @allow counter drop
 		tcp flags syn / fin,syn,rst,ack goto newconn
-		meta length > 120 goto indata comment "more than a bare ACK"
 	}
 
 	chain inbound_udp {
@@ -133,19 +140,11 @@ table ip excise {
 		ip saddr @block ip saddr != @allow counter drop
 		ip saddr @block_net ip saddr != @allow counter drop
 		@th,64,8 & 0xa0 == 0x80 jump newconn comment "QUIC Initial"
-		meta length > 120 goto indata comment "more than a bare ACK"
 	}
 
 	chain newconn {
 		comment "begins a connection"
-		ip saddr @newc ip saddr != @allow counter drop
 		ip saddr @newc_net ip saddr != @allow counter drop
-	}
-
-	chain indata {
-		comment "carries data to us"
-		ip saddr @igr ip saddr != @allow counter drop
-		ip saddr @igr_net ip saddr != @allow counter drop
 	}
 
 	chain cut {
@@ -163,7 +162,6 @@ table ip excise {
 	chain outdata {
 		comment "from the service ports"
 		ip daddr @egr ip daddr != @allow counter drop
-		ip daddr @egr_net ip daddr != @allow counter drop
 	}
 }
 """
@@ -222,6 +220,10 @@ def test_nft_lists_it_as_a_person_would_write_it(namespace, nft):
 
 
 def test_both_tables_have_the_same_shape(namespace, nft):
+    texts = ("192.0.2.1", "2001:db8::1", "192.0.2.64/26", "2001:db8:1::/48")
+    everywhere = [element(m, text, 36_000 * (m != "drop")) for m in Measure for text in texts]
+    nft.apply(ChangeSet(additions=tuple(everywhere)))
+    nft.apply(ChangeSet(removals=tuple(everywhere)))
     v4 = namespace.nft("-s", "list", "table", "ip", "excise")
     v6 = namespace.nft("-s", "list", "table", "ip6", "excise")
     translated = v4.replace("ipv4_addr", "ipv6_addr").replace("ip ", "ip6 ")

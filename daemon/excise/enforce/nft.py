@@ -14,7 +14,7 @@ from excise.enforce import nft_layout as layout
 from excise.enforce.base import Counted, Witnessed
 from excise.enforce.nft_ground import Ground
 from excise.enforce.nft_reader import Look
-from excise.enforce.nft_tally import OURS, Shelf, lacks, shelf
+from excise.enforce.nft_tally import Shelf, lacks, shelf
 from excise.enforce.nft_wire import Message, transactions
 from excise.errors import DivergedError, EnforceError
 from excise.model.portguard import NO_GUARD, PortGuard
@@ -219,7 +219,7 @@ class Nftables:
         """Return what the kernel holds: as remembered, or as read unless that takes too long."""
         if held is not None and not lacks(held, look.counts, self._clock()):
             return held.view()
-        if sum(count for where, count in look.counts.items() if where in OURS) > READ_MOST:
+        if sum(count for where, count in look.counts.items() if where in layout.OURS) > READ_MOST:
             return ActiveSet()
         return self._read(look)
 
@@ -231,14 +231,14 @@ class Nftables:
         """
         for _ in range(READ_TRIES):
             found = Holding(self._ground.reader.elements(look.sets), shelf)
-            if all(found.counts[where] >= look.counts.get(where, 0) for where in OURS):
+            if all(found.counts[where] >= look.counts.get(where, 0) for where in layout.OURS):
                 break
         return found.view()
 
     def _remove_others(self, held: Holding[Shelf]) -> None:
         """Remove what the kernel holds beyond what it should, where a set counts more."""
         look = self._ground.reader.look()
-        if any(look.counts.get(where, 0) > held.counts[where] for where in OURS):
+        if any(look.counts.get(where, 0) > held.counts[where] for where in layout.OURS):
             self._do(ChangeSet(removals=plan(held.view(), self._read(look)).removals))
 
     def _verify(self, change: ChangeSet, begun: float) -> None:

@@ -25,11 +25,14 @@ from excise.enforce.nft_content import Guards
 from excise.enforce.nft_reader import Look, NftReader
 from excise.enforce.nft_rules import Shape
 from excise.enforce.nft_socket import NftSocket
+from excise.enforce.nft_tally import filled, holding
 from excise.enforce.nft_wire import Message, transactions
 from excise.errors import DivergedError, EnforceError, UnsupportedError
 
 #: transactions larger than this are not told to our own listener
 AUDIT_BYTES = 1 << 15
+#: how often it is looked for sets that hold nothing any more; found so twice, they rest
+REST_S = 60.0
 
 
 class Ground:
@@ -64,6 +67,9 @@ class Ground:
         self._generation = 0
         #: whether our tables ought to be there
         self._laid = False
+        #: asked sets that held nothing when last looked at, and when that was
+        self._idle: frozenset[layout.Name] = frozenset()
+        self._looked_ts = clock()
 
     @property
     def socket(self) -> NftSocket:
@@ -97,8 +103,12 @@ class Ground:
             self._opened = None
 
     def commit(self, messages: Sequence[Message]) -> None:
-        """Do all of it in one transaction, or nothing."""
+        """Do all of it in one transaction, or nothing.
+
+        Where it fills a set that no rule asks yet, rules that do come first.
+        """
         if messages:
+            self._ask(filled(messages))
             is_large = sum(len(m.payload) for m in messages) > AUDIT_BYTES
             with self._audit.away() if self._audit and is_large else nullcontext():
                 self.socket.commit(messages)
@@ -114,7 +124,7 @@ class Ground:
         self._generation = self.reader.generation()
         look = self.reader.look()
         self.guards = self.reader.guards(look.sets)
-        self._adapt()
+        self._adapt(look)
         wanted = self._wanted()
         orphaned = bool(self._flags) and tables_orphaned(look.ruleset)
         if not sets_intact(wanted, look.ruleset):
@@ -134,6 +144,8 @@ class Ground:
         """
         exists = sorted(self.reader.tables())
         units = list(filling)
+        asked = self._shape.asked.union(*(filled(unit) for unit in units))
+        self._shape = replace(self._shape, asked=asked)
         try:
             self._lay(exists, units)
         except UnsupportedError:
@@ -147,7 +159,7 @@ class Ground:
         """Make tables, sets, chains, rules and guards what they ought to be; return the look."""
         self._generation = self.reader.generation()
         look = self.reader.look()
-        self._adapt()
+        self._adapt(look)
         if not self._has_sets(look):
             self.build()
             return self.reader.look()
@@ -159,10 +171,11 @@ class Ground:
         """Whether our tables are as they ought to be, and `holds` says the same of their elements.
 
         Looks only after somebody else changed the ruleset. Where that change began or ended NAT,
-        the rules for containers follow it.
+        or put something into an empty set of ours, the rules follow it.
         """
         generation = self.reader.generation()
         if generation == self._generation:
+            self._rest()
             return True
         look = self.reader.look()
         if not self._laid:
@@ -170,7 +183,7 @@ class Ground:
         if not (self._has_sets(look) and self._stands(look) and holds(look)):
             return False
         self._generation = generation
-        if self._adapt():
+        if self._adapt(look):
             self._relay(look)
         return True
 
@@ -191,6 +204,7 @@ class Ground:
         """Remove both tables."""
         self.commit(layout.remove(self.reader.tables()))
         self._laid = False
+        self._shape = replace(self._shape, asked=frozenset())
 
     def listen(self) -> None:
         """Begin to listen for others; where that may not be, changes stay without a name."""
@@ -217,14 +231,41 @@ class Ground:
             self._audit.close()
             self._audit = None
 
-    def _adapt(self) -> bool:
-        """Bring the shape to what guards and NAT ask for; return whether it changed."""
+    def _adapt(self, look: Look | None = None) -> bool:
+        """Bring the shape to what guards, NAT and full sets ask for; return whether it changed."""
         nat = frozenset(layout.FAMILIES if self._containers else ())
         if self._containers is None:
             nat = self.reader.nat()
-        shape = replace(self._shape, guard=bool(self.guards.shut), nat=nat)
+        shape = replace(
+            self._shape,
+            guard=bool(self.guards.shut),
+            nat=nat,
+            ports=self.guards.ports,
+            asked=self._shape.asked | (holding(look.counts, look.sets) if look else frozenset()),
+        )
         changed, self._shape = shape != self._shape, shape
         return changed
+
+    def _ask(self, sets: frozenset[layout.Name]) -> None:
+        """Let rules look into these sets."""
+        if self._laid and not sets <= self._shape.asked:
+            self._shape = replace(self._shape, asked=self._shape.asked | sets)
+            self._relay(self.reader.look())
+
+    def _rest(self) -> None:
+        """Now and then, let rules ask no longer what has held nothing for a while."""
+        now = self._clock()
+        if not self._laid or abs(now - self._looked_ts) < REST_S:
+            return
+        self._looked_ts = now
+        if not self._shape.asked:
+            return
+        look = self.reader.look()
+        idle = self._shape.asked - holding(look.counts, look.sets)
+        resting, self._idle = idle & self._idle, idle
+        if resting:
+            self._shape = replace(self._shape, asked=self._shape.asked - resting)
+            self._relay(look)
 
     def _wanted(self) -> Ruleset:
         return ruleset_of(layout.build((), self._flags, self._shape))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from excise.decide.plan import Measure
 from excise.decide.span import Span
 from excise.enforce import nft_expr as expr
-from excise.enforce.nft_rules import ABOUT, ACCEPT, HOOKED, Rule, Shape, called, rules
+from excise.enforce.nft_rules import ABOUT, ACCEPT, HOOKED, Rule, Shape, chains, rules
 from excise.enforce.nft_wire import Message, Msg, Nlm, attr, be32, nest, text
 
 #: (IP version, set or chain)
@@ -113,7 +113,12 @@ SETS: Mapping[Measure, Shelves] = {
 }
 
 
-PLAIN, EVERYTHING = Shape(), Shape(guard=True, nat=frozenset(FAMILIES), shaping=True)
+#: the sets that are ours to fill
+OURS: frozenset[Name] = frozenset(
+    (version, spec.name) for version in FAMILIES for s in SETS.values() for spec in s.of(version)
+)
+PLAIN = Shape()
+EVERYTHING = Shape(guard=True, nat=frozenset(FAMILIES), shaping=True, asked=OURS)
 
 
 def sets_of(version: int, shape: Shape = PLAIN) -> tuple[SetSpec, ...]:
@@ -149,16 +154,17 @@ def claim(flags: int) -> Iterator[Message]:
 
 
 def relay(
-    chains: Collection[Name], sets: Collection[Name], shape: Shape = PLAIN
+    there: Collection[Name], sets: Collection[Name], shape: Shape = PLAIN
 ) -> Iterator[Message]:
     """Yield what gives tables this shape, whatever their sets hold: in one transaction.
 
-    `chains` and `sets` are there now. All chains and rules are made anew; sets that the shape has
-    and the tables lack are made, those that only other shapes have are removed.
+    The chains `there` and the `sets` are what they have now. All chains and rules are made anew;
+    sets that the shape has and the tables lack are made, those that only other shapes have are
+    removed.
     """
     for version, family in FAMILIES.items():
         yield Message(Msg.DELRULE, family, text(1, TABLE))
-        for name in sorted(name for v, name in chains if v == version):
+        for name in sorted(name for v, name in there if v == version):
             yield Message(Msg.DELCHAIN, family, text(1, TABLE) + text(3, name))
         wanted = {spec.name: spec for spec in sets_of(version, shape)}
         for spec in sets_of(version, EVERYTHING):
@@ -171,9 +177,10 @@ def relay(
 
 
 def _chains_and_rules(version: int, shape: Shape) -> Iterator[Message]:
-    for name in (*HOOKED, *called(shape)):
+    laid = rules(version, shape)
+    for name in chains(laid):
         yield _chain(version, name)
-    for rule in rules(version, shape):
+    for rule in laid:
         yield _rule(version, rule)
 
 

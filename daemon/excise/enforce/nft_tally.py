@@ -1,24 +1,19 @@
-"""How many entries each of our sets must have, against how many the kernel counts. Pure."""
+"""Which of our sets hold something, and how many entries each must have. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from collections.abc import Set as AbstractSet
 
 from excise.decide.holding import Holding
 from excise.decide.plan import TOLERANCE_S, Element
 from excise.decide.span import BITS
 from excise.enforce import nft_layout as layout
-from excise.enforce.nft_layout import Name
+from excise.enforce.nft_layout import OURS, VERSIONS, Name
+from excise.enforce.nft_wire import Message, Msg, parse
 
 #: a set's name, None for what the kernel does not count as one entry
 Shelf = Name | None
-#: the sets that are ours to fill, by (version, name)
-OURS = frozenset(
-    (version, spec.name)
-    for version in BITS
-    for shelves in layout.SETS.values()
-    for spec in shelves.of(version)
-)
 
 
 def shelf(e: Element) -> Shelf:
@@ -34,3 +29,18 @@ def lacks(held: Holding[Shelf], counts: Mapping[Name, int], now: float) -> bool:
     held.expire(now + TOLERANCE_S)
     due = held.counts.items()
     return any(counts.get(where, number) < number for where, number in due if where)
+
+
+def filled(messages: Iterable[Message]) -> frozenset[Name]:
+    """Return the sets of measures that messages put something into."""
+    found = set[Name]()
+    for message in messages:
+        if message.type is Msg.NEWSETELEM:
+            fields = parse(message.payload)
+            found.add((VERSIONS[message.family], fields[2].rstrip(b"\0").decode()))
+    return OURS & found
+
+
+def holding(counts: Mapping[Name, int], sets: AbstractSet[Name]) -> frozenset[Name]:
+    """Return the sets of measures that hold something: all, where the kernel does not count."""
+    return frozenset(where for where in OURS & sets if counts.get(where, 1))

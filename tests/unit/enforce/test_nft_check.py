@@ -14,9 +14,10 @@ from excise.enforce.nft_check import (
     tables_intact,
     tables_orphaned,
 )
+from excise.enforce.nft_rules import Shape
 from excise.enforce.nft_wire import NLA_NESTED, attr, be32, be64, nest, text, walk_kinds
 
-WANTED = ruleset_of(layout.build((), 0))
+WANTED = ruleset_of(layout.build((), 0, Shape(asked=layout.OURS)))
 EXPRESSIONS = 4 | NLA_NESTED
 
 

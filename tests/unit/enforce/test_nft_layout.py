@@ -1,9 +1,12 @@
 """The tables as messages, without a kernel."""
 
 from excise.enforce import nft_layout as layout
+from excise.enforce.nft_rules import Shape
 from excise.enforce.nft_wire import Msg, parse
 
 OURS = {(version, spec.name) for version in (4, 6) for spec in layout.sets_of(version)}
+
+HELD = Shape(asked=layout.OURS)
 
 
 def named(message, kind=1):
@@ -26,7 +29,7 @@ def test_what_exists_is_removed_in_the_same_transaction():
 
 def test_every_rule_refers_to_chains_and_sets_that_are_made_before_it():
     known = set()
-    for message in layout.build((), 0):
+    for message in layout.build((), 0, layout.EVERYTHING):
         if message.type == Msg.NEWCHAIN:
             known.add((message.family, named(message, 3)))
         if message.type == Msg.NEWRULE:
@@ -41,7 +44,7 @@ def test_no_object_is_named_by_a_word_of_nft():
 
 
 def test_rules_put_anew_remove_all_that_is_there_before_they_make_theirs():
-    messages = list(layout.relay({(4, "pre"), (4, "theirs"), (6, "pre")}, OURS))
+    messages = list(layout.relay({(4, "pre"), (4, "theirs"), (6, "pre")}, OURS, HELD))
     first_made = next(n for n, m in enumerate(messages) if m.type == Msg.NEWCHAIN)
 
     v4, v6 = ([m for m in messages[:first_made] if m.family == family] for family in (2, 10))

@@ -6,13 +6,16 @@ import pytest
 
 from excise.decide.plan import Measure
 from excise.enforce import nft_layout as layout
-from excise.enforce.nft_rules import CALLED, GUARD_CALLED, HOOKED, Shape, called, rules
+from excise.enforce.nft_rules import ABOUT, FEW_PORTS, HOOKED, Shape, chains, rules
 from excise.enforce.nft_wire import Msg, parse, walk
 
 SHAPES = [
-    Shape(guard, frozenset(nat), shaping)
+    Shape(guard, frozenset(nat), shaping, layout.OURS)
     for guard, nat, shaping in itertools.product((False, True), ((), (4,), (4, 6)), (False, True))
 ]
+GUARD_CALLED = ("shut", "shut_reply")
+#: some of the sets at a time: none, each alone, each pair
+SOME = [frozenset(n) for size in (0, 1, 2) for n in itertools.combinations(layout.OURS, size)]
 
 
 def told(expressions):
@@ -56,7 +59,7 @@ def steps(rule):
     return found
 
 
-DROPS = b"\0\0\0\0"
+DROPS, ACCEPTS = b"\0\0\0\0", b"\0\0\0\1"
 
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
@@ -97,10 +100,41 @@ def test_nothing_else_takes_anything_away_but_the_guard_which_asks_first(shape):
             assert passing.index(True) < taking.index(True)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
-def test_every_chain_has_rules_and_every_rule_a_chain(shape):
-    known = {*HOOKED, *called(shape)}
-    assert known == {rule.chain for version in (4, 6) for rule in rules(version, shape)}
+def test_only_sets_that_hold_something_are_asked():
+    for held, guard in itertools.product(SOME, (False, True)):
+        shape = Shape(guard, asked=held)
+        found = {(v, name) for v in (4, 6) for name in asked(v, shape)}
+        assert held == found & layout.OURS
+
+
+def test_every_chain_is_reached_and_does_something():
+    for held, nat, guard in itertools.product(SOME, ((), (4, 6)), (False, True)):
+        shape = Shape(guard, frozenset(nat), asked=held)
+        for version in (4, 6):
+            laid = rules(version, shape)
+            there = set(chains(laid))
+            ends = [(rule.chain, steps(rule)[-1]) for rule in laid]
+            assert {name for _, name in ends if name in ABOUT} == there - HOOKED.keys()
+            assert there == {chain for chain, end in ends if end != ACCEPTS}
+
+
+@pytest.mark.parametrize("nat", [(), (4, 6)])
+def test_while_nothing_is_held_nothing_is_hooked_in(nat):
+    assert [[], []] == [rules(version, Shape(nat=frozenset(nat))) for version in (4, 6)]
+
+
+@pytest.mark.parametrize(
+    ("ports", "expected"), [((), 1), ((443,), 1), ((443, 8443), 2), ((443, 8443, 9443), 1)]
+)
+def test_few_ports_are_compared_with_and_many_are_looked_up(ports, expected):
+    shape = Shape(asked=frozenset({(4, "block")}), ports=ports)
+    hooked = [rule for rule in rules(4, shape) if rule.chain == "out"]
+    assert 2 * expected == len(hooked)  # TCP and UDP
+    looks = 0 < len(ports) <= FEW_PORTS
+    assert {not looks} == {"in ports" in steps(rule) for rule in hooked}
+    compared = [dict(told(rule.expressions[-2:]))["cmp"] for rule in hooked] if looks else []
+    found = [int.from_bytes(parse(fields[3])[1], "big") for fields in compared]
+    assert (list(ports) * 2 if looks else []) == found
 
 
 def test_conntrack_is_asked_only_for_a_version_with_nat():
@@ -111,12 +145,15 @@ def test_conntrack_is_asked_only_for_a_version_with_nat():
             if any("ct" in dict(told(rule.expressions)) for rule in rules(version, shape))
         ]
 
-    assert [[], [4], [4, 6]] == [versions(Shape(nat=frozenset(nat))) for nat in ((), (4,), (4, 6))]
+    found = [versions(Shape(nat=frozenset(nat), asked=layout.OURS)) for nat in ((), (4,), (4, 6))]
+    assert [[], [4], [4, 6]] == found
 
 
 def test_the_guards_chains_are_there_only_with_a_guard():
-    assert CALLED == called(Shape())
-    assert (*CALLED, *GUARD_CALLED) == called(Shape(guard=True))
+    for guard in (False, True):
+        there = chains(rules(4, Shape(guard, asked=layout.OURS)))
+        assert [n for n in ABOUT if guard or n not in GUARD_CALLED] == there
+    assert ["pre", "out", *GUARD_CALLED] == chains(rules(4, Shape(guard=True)))
 
 
 @pytest.mark.parametrize("old", SHAPES, ids=str)
@@ -124,8 +161,8 @@ def test_the_guards_chains_are_there_only_with_a_guard():
 def test_another_shape_makes_what_is_missing_and_removes_what_is_too_much(old, new):
     was = {(version, spec.name) for version in (4, 6) for spec in layout.sets_of(version, old)}
     becomes = {(version, spec.name) for version in (4, 6) for spec in layout.sets_of(version, new)}
-    chains = {(version, name) for version in (4, 6) for name in (*HOOKED, *called(old))}
-    messages = list(layout.relay(chains, was, new))
+    there = {(version, name) for version in (4, 6) for name in chains(rules(version, old))}
+    messages = list(layout.relay(there, was, new))
 
     def changed(kind, field):
         return {
@@ -136,6 +173,6 @@ def test_another_shape_makes_what_is_missing_and_removes_what_is_too_much(old, n
 
     assert becomes - was == changed(Msg.NEWSET, 2)
     assert was - becomes == changed(Msg.DELSET, 2)
-    assert chains == changed(Msg.DELCHAIN, 3)
-    wanted = {(version, name) for version in (4, 6) for name in (*HOOKED, *called(new))}
+    assert there == changed(Msg.DELCHAIN, 3)
+    wanted = {(version, name) for version in (4, 6) for name in chains(rules(version, new))}
     assert wanted == changed(Msg.NEWCHAIN, 3)
