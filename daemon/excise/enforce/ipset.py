@@ -210,11 +210,10 @@ class Ipset:
         return Witnessed()
 
     def lift_all(self) -> None:
-        """Empty all our sets, and remove those that no rule refers to."""
+        """Remove all our sets, and empty those that a rule refers to."""
         with self._lock:
-            names = self._reader.names()
-            self._each([wire.flush(name) for name in names], {0, 2})
-            self._each([wire.destroy(name) for name in names], {0, 2, Err.BUSY})
+            self._each([wire.destroy(n) for n in self._reader.names()], {0, 2, Err.BUSY})
+            self._empty(self._reader.headers())
             self._ledger, self._there, self._unreferenced = Ledger(), set(), []
 
     def close(self, *, keep: bool) -> None:
@@ -300,6 +299,15 @@ class Ipset:
                 swapped.append(spec)
         self._socket.do([wire.swap(s.name + TEMPORARY, s.name) for s in swapped])
         self._socket.do([wire.destroy(s.name + TEMPORARY) for s in swapped])
+
+    def _empty(self, headers: Headers) -> None:
+        """Empty sets; large ones by swapping, as flushing a million holds the lock for 80 ms."""
+        large = [spec for spec, header in headers.items() if header.entries > IN_PLACE_UP_TO]
+        self._socket.do([wire.flush(spec.name) for spec in headers if spec not in large])
+        for spec in large:
+            spare = spec.name + TEMPORARY
+            self._socket.do([_create(spec, spare, 0), wire.swap(spare, spec.name)])
+            self._socket.do([wire.destroy(spare)])
 
     def _puts(self, name: str, spec: SetSpec, held: Held) -> Iterator[Command]:
         """Yield what puts entries into a set; seconds left are counted as they are taken."""
