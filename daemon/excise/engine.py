@@ -16,7 +16,6 @@ import numpy as np
 
 from excise.campaigns.groups import find
 from excise.campaigns.measure import measure
-from excise.decide.agenda import Agenda, Item
 from excise.decide.explain import explain
 from excise.decide.judge import Judge
 from excise.decide.memory import (
@@ -36,9 +35,8 @@ from excise.features.batch import Batch, columns
 from excise.features.clock import EventClock
 from excise.features.interner import Rows
 from excise.features.population import REFRESH_S, Baselines, Wish
-from excise.features.state import Column
-from excise.features.values import Bools, View
-from excise.features.world import ALWAYS_EXACT, Piece, Span, World
+from excise.features.world import ALWAYS_EXACT, Span, World
+from excise.hearing import Hearing
 from excise.model.decision import Decision, Posture
 from excise.model.entity import TABLED, Kind
 from excise.model.record import Record
@@ -54,18 +52,13 @@ from excise.model.view import (
     ScoredView,
     TableView,
 )
-from excise.rules.compile import Compiled, compile_rules, fires, numbers
-from excise.rules.schema import Rule, Rulebook
+from excise.rules.compile import fires, numbers
+from excise.rules.schema import Rulebook
 
 #: records worked on in one pass: the fixed cost of a pass is spread, the arrays stay in cache
 PIECE = 8_192
-#: a rule's evidence on an entity is refreshed at most this often
-REFIRE_S = 300.0
 #: grid of event time on which quantiles, landmark and generations move
 GRID_S = REFRESH_S
-ORDER = (Kind.USE, Kind.ACCOUNT, Kind.CLIENT, Kind.SUBNET, Kind.STACK, Kind.TEMPLATE)
-#: what an agenda's item is about, past the kinds that rules judge at a record
-INHERITED, MEMBER, STRANGER = range(len(ORDER), len(ORDER) + 3)
 
 
 class Engine:
@@ -82,9 +75,7 @@ class Engine:
         self._clock = EventClock(settings.late_tolerance_s, settings.jump_tolerance_s)
         self._records = 0
         self._grid = self._cell = self._pass = 0.0
-        self._hits: dict[str, int] = {}
-        self._compiled: Compiled
-        self._fired: dict[Kind, np.ndarray] = {}
+        self._hearing = Hearing(self.world, self.judge, self.baselines)
         self.replace_rules(rulebook)
 
     @property
@@ -121,7 +112,7 @@ class Engine:
         """Let time pass without a record."""
         if now <= self._clock.now:
             return
-        self._run_timers(now, None, 0)
+        self._hearing.run_timers(now)
         self._clock.now = now
 
     def _observe(self, records: Sequence[Record]) -> None:
@@ -153,13 +144,13 @@ class Engine:
         while at < span.end:
             now = float(span.clock[at])
             if now >= self._grid:
-                self._run_timers(now, None, 0)
+                self._hearing.run_timers(now)
                 self._advance(now)
             upto = at + int(np.searchsorted(span.clock[at : span.end], self._grid))
             part = Span(span.ts, span.clock, at, min(upto, at + PIECE))
             piece = self.world.take(batch, part)
             if piece is not None:
-                self._work(piece)
+                self._hearing.take(piece)
                 at += len(piece)
 
     def _advance(self, now: float) -> None:
@@ -186,7 +177,7 @@ class Engine:
 
     def _link(self, now: float) -> None:
         """Find campaigns, file what their rules see, and judge them."""
-        rules = self._compiled.by_kind.get(Kind.CAMPAIGN, ())
+        rules = self._hearing.compiled.by_kind.get(Kind.CAMPAIGN, ())
         if not rules:
             return
         groups = find(self.world, now)
@@ -196,180 +187,10 @@ class Engine:
             register.campaigns[number].numbers = measured.at(g)
         for rule in rules:
             for g in np.flatnonzero(fires(rule, measured, self.baselines)).tolist():
-                self._hits[rule.id] = self._hits.get(rule.id, 0) + 1
+                self._hearing.count(rule)
                 seen = numbers(rule, measured, self.baselines, g)
                 self.judge.hit(Kind.CAMPAIGN, int(measured.rows[g]), rule, now, seen)
         self.judge.fleets.review(now)
-
-    def _work(self, piece: Piece) -> None:
-        """Evaluate a piece, judge where rules fired, and commit it, all in record order."""
-        views = {
-            kind: View(
-                self.world.tables[kind],
-                moment,
-                piece.weights[piece.subnet_at] if kind is Kind.SUBNET else piece.weights,
-            )
-            for kind, moment in piece.moments.items()
-            if kind in self._compiled.by_kind
-        }
-        agenda = Agenda()
-        agenda.add(self._fired_in(piece, views))
-        agenda.add(self._inheriting(piece, 0, self._hot(piece)))
-        agenda.add(self._of_campaigns(piece))
-        agenda.add(self._strangers(piece))
-        done, last = 0, len(piece) - 1
-        while True:
-            at = agenda.first(last)
-            done = self._run_timers(float(piece.clock[at]), piece, done, agenda)
-            if agenda.first(last) < at:
-                continue  # a timer has put something on the agenda before that
-            group = agenda.next()
-            if not group:
-                break
-            due = self._due(piece, views, group)
-            if not due:
-                continue
-            if done < at + 1:
-                self.world.commit(piece, done, at + 1)
-                done = at + 1
-            self._judge(piece, views, due, agenda)
-            self._watch(piece, at + 1, agenda)
-        self.world.commit(piece, done, len(piece))
-
-    def _fired_in(self, piece: Piece, views: dict[Kind, View]) -> Iterable[Item]:
-        """Yield where a rule's comparisons hold and its evidence is not fresh."""
-        for k, kind in enumerate(ORDER):
-            view = views.get(kind)
-            if view is None:
-                continue
-            clock = piece.clock[piece.subnet_at] if kind is Kind.SUBNET else piece.clock
-            for r, rule in enumerate(self._compiled.by_kind[kind]):
-                mask = fires(rule, view, self.baselines)
-                if not mask.any():
-                    continue
-                at = np.flatnonzero(mask)
-                at = thin(at, view.rows[at], clock[at], self._fired[kind][:, r], refire_s(rule))
-                record = piece.subnet_at[at] if kind is Kind.SUBNET else at
-                for i, j in zip(record.tolist(), at.tolist(), strict=True):
-                    yield Item(i, k, r, j)
-
-    def _hot(self, piece: Piece, at: slice = slice(None)) -> Bools:
-        """Return per record whether its use, or a subnet of its client, is hot."""
-        cases, world = self.judge.cases, self.world
-        hot: Bools = cases.hot_use[piece.use[at]]
-        if cases.hot_subnet.any():
-            near, wide = world.near[piece.client[at]], world.wide[piece.client[at]]
-            hot = hot | cases.hot_subnet[near] | cases.hot_subnet[wide]
-        return hot
-
-    def _inheriting(self, piece: Piece, begin: int, hot: Bools) -> Iterable[Item]:
-        """Yield hot records from `begin` on whose client is not settled."""
-        found = hot & (self.judge.settled[piece.client] <= piece.clock)
-        for i in np.flatnonzero(found[begin:]).tolist():
-            yield Item(begin + i, INHERITED, 0, begin + i)
-
-    def _of_campaigns(self, piece: Piece) -> Iterable[Item]:
-        """Yield records of enforced campaigns whose account or client is not settled."""
-        judge = self.judge
-        found = judge.crowd.members_in(piece)
-        if found.any():
-            heard = (judge.crowd.told[piece.account] > piece.clock) & (
-                judge.settled[piece.client] > piece.clock
-            )
-            for i in np.flatnonzero(found & ~heard).tolist():
-                yield Item(i, MEMBER, 0, i)
-
-    def _watch(self, piece: Piece, begin: int, agenda: Agenda) -> None:
-        """Put on the agenda who comes by clients that have been throttled for others just now."""
-        if self.judge.watch.fresh:
-            new = np.isin(piece.client[begin:], list(self.judge.watch.fresh))
-            self.judge.watch.fresh.clear()
-            found = np.flatnonzero(
-                new & self.judge.watch.strangers(piece, slice(begin, len(piece)))
-            )
-            agenda.add(Item(begin + i, STRANGER, 0, begin + i) for i in found.tolist())
-
-    def _strangers(self, piece: Piece) -> Iterable[Item]:
-        """Yield records that speak for a client throttled for others."""
-        self.judge.watch.fresh.clear()
-        for i in np.flatnonzero(self.judge.watch.strangers(piece)).tolist():
-            yield Item(i, STRANGER, 0, i)
-
-    def _due(self, piece: Piece, views: dict[Kind, View], group: list[Item]) -> list[Item]:
-        """Return the items of a record that were not dealt with a moment before."""
-        at = group[0].record
-        now, client = float(piece.clock[at]), piece.client[at]
-        due = []
-        for item in group:
-            if item.kind == MEMBER:
-                settled = self.judge.crowd.told[piece.account[at]], self.judge.settled[client]
-                fresh = min(settled) <= now
-            elif item.kind == STRANGER:
-                fresh = bool(self.judge.watch.strangers(piece, slice(at, at + 1))[0])
-            elif item.kind == INHERITED:
-                hot = self._hot(piece, slice(at, at + 1))
-                fresh = bool(hot[0]) and self.judge.settled[client] <= now
-            else:
-                kind = ORDER[item.kind]
-                rule = self._compiled.by_kind[kind][item.rule]
-                fired = self._fired[kind][views[kind].rows[item.place], item.rule]
-                fresh = now >= fired + refire_s(rule)
-            if fresh:
-                due.append(item)
-        return due
-
-    def _judge(
-        self, piece: Piece, views: dict[Kind, View], due: list[Item], agenda: Agenda
-    ) -> None:
-        """Judge what fired at one record."""
-        at = due[0].record
-        now = float(piece.clock[at])
-        touched: dict[tuple[Kind, int], None] = {}
-        for item in due:
-            if item.kind == MEMBER:
-                templates = int(piece.read.shared[at]), int(piece.read.template[at])
-                self.judge.fleets.meet(
-                    int(piece.account[at]), int(piece.client[at]), templates, now
-                )
-                continue
-            if item.kind == STRANGER:
-                self.judge.reconsider(int(piece.client[at]), now)
-                continue
-            if item.kind == INHERITED:
-                touched[Kind.CLIENT, int(piece.client[at])] = None
-                continue
-            kind = ORDER[item.kind]
-            rule, row = self._compiled.by_kind[kind][item.rule], int(views[kind].rows[item.place])
-            self._refire(kind, row, item.rule, rule, now)
-            seen = numbers(rule, views[kind], self.baselines, item.place)
-            if self.judge.hit(kind, row, rule, now, seen):
-                touched[kind, row] = None
-        for kind, row in touched:
-            before = self.judge.hot(kind, row)
-            self.judge.assess(kind, row, now)
-            if self.judge.hot(kind, row) and not before:
-                agenda.add(self._inheriting(piece, at + 1, self._hot(piece)))
-
-    def _refire(self, kind: Kind, row: int, column: int, rule: Rule, now: float) -> None:
-        """Note that a rule fires now."""
-        self._fired[kind][row, column] = now
-        self._hits[rule.id] = self._hits.get(rule.id, 0) + 1
-
-    def _run_timers(
-        self, until: float, piece: Piece | None, done: int, agenda: Agenda | None = None
-    ) -> int:
-        """Run timers due by `until`, each with the state committed up to its moment."""
-        while self.judge.docket.next_timer() <= until:
-            if piece is not None:
-                upto = int(np.searchsorted(piece.clock, self.judge.docket.next_timer()))
-                if upto > done:
-                    self.world.commit(piece, done, upto)
-                    done = upto
-            self.judge.run_timer()
-            if piece is not None and agenda is not None and self.judge.watch.fresh:
-                self._watch(piece, done, agenda)
-                until = min(until, float(piece.clock[agenda.first(len(piece) - 1)]))
-        return done
 
     def _jumped(self) -> None:
         text = "several lines agree on another time; the event clock followed them"
@@ -378,8 +199,7 @@ class Engine:
     def _step_back(self, seconds: float) -> None:
         self.world.step_back(seconds)
         self.judge.step_back(seconds)
-        for fired in self._fired.values():
-            fired[fired > 0] -= seconds
+        self._hearing.step_back(seconds)
         self._grid, self._cell, self._pass = (
             t - seconds for t in (self._grid, self._cell, self._pass)
         )
@@ -389,22 +209,17 @@ class Engine:
 
     def _forgotten(self, kind: Kind, rows: np.ndarray) -> None:
         self.judge.forget_rows(kind, rows)
-        if kind in self._fired:
-            self._fired[kind][rows] = 0.0
+        self._hearing.forget(kind, rows)
 
     # Rules
 
     def replace_rules(self, rulebook: Rulebook) -> None:
         """Swap the rules atomically; evidence of rules that remain is kept."""
         self.rulebook = rulebook
-        self._compiled = compile_rules(rulebook)
-        self.baselines.wishes = self._compiled.wishes
-        self.world.exact = ALWAYS_EXACT | self._compiled.by_kind.keys()
-        self._fired = {
-            kind: np.zeros((self.world.tables[kind].capacity, len(rules)))
-            for kind, rules in self._compiled.by_kind.items()
-            if kind in self.world.tables
-        }
+        self._hearing.replace_rules(rulebook)
+        compiled = self._hearing.compiled
+        self.baselines.wishes = compiled.wishes
+        self.world.exact = ALWAYS_EXACT | compiled.by_kind.keys()
         self.judge.cases.keep_rules({rule.id: rule for rule in rulebook.rules})
 
     def configure(self, settings: Settings) -> None:
@@ -495,22 +310,16 @@ class Engine:
                 maturity=r.maturity.value,
                 weight=r.weight,
                 about=r.about,
-                hits=self._hits.get(r.id, 0),
+                hits=self._hearing.hits.get(r.id, 0),
             )
             for r in self.rulebook.rules
         ]
-
-    def _tabled_rules(self) -> list[tuple[Kind, tuple[Rule, ...]]]:
-        return [(k, r) for k, r in self._compiled.by_kind.items() if k in self._fired]
 
     # Persistence
 
     def snapshot(self) -> bytes:
         """Return all learned state (not decisions) as bytes, for `restore`."""
-        arrays = dump_world(self.world) | dump_times(self.judge)
-        for kind, rules in self._tabled_rules():
-            for column, rule in enumerate(rules):
-                arrays[f"fired.{rule.id}"] = self._fired[kind][:, column]
+        arrays = dump_world(self.world) | dump_times(self.judge) | self._hearing.dump()
         clock = self._clock
         extra = {"now": clock.now, "late": clock.late, "jumps": clock.jumps, "grid": self._grid}
         extra |= {"cell": self._cell, "pass": self._pass}
@@ -518,7 +327,8 @@ class Engine:
             (w.kind.value, w.feature, w.quantile, v) for w, v in self.baselines.values.items()
         ]
         return pack(
-            arrays, notes(self.judge, extra | {"records": self._records}, self._hits, quantiles)
+            arrays,
+            notes(self.judge, extra | {"records": self._records}, self._hearing.hits, quantiles),
         )
 
     def restore(self, blob: bytes) -> None:
@@ -527,42 +337,11 @@ class Engine:
         load_world(self.world, arrays)
         recall(self.judge, note, {rule.id: rule for rule in self.rulebook.rules})
         load_times(self.judge, arrays)
-        for kind, rules in self._tabled_rules():
-            for column, rule in enumerate(rules):
-                fired = arrays.get(f"fired.{rule.id}")
-                if fired is not None:
-                    rows = min(len(fired), len(self._fired[kind]))
-                    self._fired[kind][:rows, column] = fired[:rows]
+        self._hearing.load(arrays)
         self._clock.now = note.extra["now"]
         self._clock.late, self._clock.jumps = int(note.extra["late"]), int(note.extra["jumps"])
         self._grid, self._records = note.extra["grid"], int(note.extra["records"])
         self._cell, self._pass = note.extra["cell"], note.extra["pass"]
-        self._hits = dict(note.hits)
+        self._hearing.hits = dict(note.hits)
         for kind_name, feature, quantile, value in note.baselines:
             self.baselines.values[Wish(Kind(kind_name), feature, quantile)] = value
-
-
-def thin(at: Rows, rows: Rows, clock: Column, fired: Column, refire: float) -> Rows:
-    """Keep of the places where a rule holds those where its evidence is due for a refresh.
-
-    Per row: the first place at least `refire` seconds after the row last fired, and so on from
-    there. Shapes (n,), `fired` by row.
-    """
-    due = clock >= fired[rows] + refire
-    if not due.any():
-        return at[:0]
-    order = np.argsort(rows[due], kind="stable")
-    at, rows, clock = at[due][order], rows[due][order], clock[due][order]
-    starts = np.flatnonzero(np.concatenate(([True], rows[1:] != rows[:-1])))
-    kept: list[int] = []
-    for begin, end in zip(starts.tolist(), [*starts[1:].tolist(), len(rows)], strict=True):
-        i = begin
-        while i < end:
-            kept.append(i)
-            i = begin + int(np.searchsorted(clock[begin:end], clock[i] + refire))
-    return at[kept]
-
-
-def refire_s(rule: Rule) -> float:
-    """Return how often a rule's evidence on an entity is refreshed at most."""
-    return min(REFIRE_S, rule.half_life_s / 16)
