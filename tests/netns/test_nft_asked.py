@@ -12,7 +12,7 @@ from excise.enforce.nft_ground import REST_S
 pytestmark = pytest.mark.netns
 
 DROPS_HOST = "ip saddr @block ip saddr != @allow"
-DROPS_NETWORK = "ip saddr @block_net ip saddr != @allow"
+DROPS_NETWORK = "@near ip saddr @block_net ip saddr != @allow"
 
 
 class Clock:

@@ -109,6 +109,17 @@ def raw_elements(reply: Reply) -> Iterator[RawElement]:
         )
 
 
+def keys_of(packed: bytes) -> Iterator[tuple[int, bool]]:
+    """Yield the key of each entry of a list, and whether it closes an interval.
+
+    As `raw_elements`, for keys that fill their attribute, and several times as quick.
+    """
+    for _kind, entry in walk(packed):
+        fields = parse(entry)
+        flags = int.from_bytes(fields.get(3, b""), "big")
+        yield int.from_bytes(fields[1][NLA.size :], "big"), bool(flags & 1)
+
+
 def _named(body: bytes) -> tuple[str, dict[int, bytes]]:
     fields = parse(body)
     return fields.get(1, b"").rstrip(b"\0").decode(errors="replace"), parse(fields.get(2, b""))

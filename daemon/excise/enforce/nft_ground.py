@@ -24,6 +24,7 @@ from excise.enforce.nft_check import (
 from excise.enforce.nft_content import Guards
 from excise.enforce.nft_reader import Look, NftReader
 from excise.enforce.nft_rules import Shape
+from excise.enforce.nft_sieve import Sieve, networks_in
 from excise.enforce.nft_socket import NftSocket
 from excise.enforce.nft_tally import filled, holding
 from excise.enforce.nft_wire import Message, transactions
@@ -57,7 +58,8 @@ class Ground:
         self.builds = self.lays = 0
         self._flags = layout.OWNER | layout.PERSIST if owner else 0
         self._containers = containers
-        self._shape = Shape(shaping=shaping)
+        self._shape = Shape(shaping=shaping, sieved=frozenset(layout.FAMILIES))
+        self._sieve = Sieve()
         self._audits = audit
         self._audit: NftAudit | None = None
         self._deaf = ""
@@ -105,15 +107,18 @@ class Ground:
     def commit(self, messages: Sequence[Message]) -> None:
         """Do all of it in one transaction, or nothing.
 
-        Where it fills a set that no rule asks yet, rules that do come first.
+        Where it fills a set that no rule asks yet, rules that do come first. With it goes what is
+        due for the sieve, for networks of its own or others' that were found.
         """
+        self._admit(messages)
+        messages = [*messages, *self._sieve.due()]
         if messages:
-            self._ask(filled(messages))
             is_large = sum(len(m.payload) for m in messages) > AUDIT_BYTES
             with self._audit.away() if self._audit and is_large else nullcontext():
                 self.socket.commit(messages)
             # counted, not asked for: a foreign change in between must not pass unseen
             self._generation = (self._generation + 1) & 0xFFFFFFFF
+            self._sieve.done()
 
     def take_over(self) -> bool:
         """Make tables of an earlier run ours, with all that their sets hold; whether that can be.
@@ -145,7 +150,10 @@ class Ground:
         exists = sorted(self.reader.tables())
         units = list(filling)
         asked = self._shape.asked.union(*(filled(unit) for unit in units))
-        self._shape = replace(self._shape, asked=asked)
+        self._sieve = Sieve()
+        wide = self._sieve.admit(networks_in(m for unit in units for m in unit))
+        sieved = frozenset(layout.FAMILIES) - wide
+        self._shape = replace(self._shape, asked=asked, sieved=sieved)
         try:
             self._lay(exists, units)
         except UnsupportedError:
@@ -165,6 +173,8 @@ class Ground:
             return self.reader.look()
         if not self._stands(look):
             self._relay(look)
+        else:
+            self.commit(())
         return look
 
     def in_sync(self, holds: Callable[[Look], bool]) -> bool:
@@ -185,6 +195,8 @@ class Ground:
         self._generation = generation
         if self._adapt(look):
             self._relay(look)
+        else:
+            self.commit(())
         return True
 
     def set_guards(self, wanted: Guards) -> None:
@@ -202,6 +214,7 @@ class Ground:
 
     def lift(self) -> None:
         """Remove both tables."""
+        self._sieve = Sieve()
         self.commit(layout.remove(self.reader.tables()))
         self._laid = False
         self._shape = replace(self._shape, asked=frozenset())
@@ -241,19 +254,32 @@ class Ground:
             guard=bool(self.guards.shut),
             nat=nat,
             ports=self.guards.ports,
-            asked=self._shape.asked | (holding(look.counts, look.sets) if look else frozenset()),
+            asked=self._shape.asked | (self._full(look) if look else frozenset()),
+            sieved=self._sift(look) if look else self._shape.sieved,
         )
         changed, self._shape = shape != self._shape, shape
         return changed
 
-    def _ask(self, sets: frozenset[layout.Name]) -> None:
-        """Let rules look into these sets."""
-        if self._laid and not sets <= self._shape.asked:
-            self._shape = replace(self._shape, asked=self._shape.asked | sets)
+    def _admit(self, messages: Sequence[Message]) -> None:
+        """Let rules look into the sets that messages fill, past the sieve or without it."""
+        wide = self._sieve.admit(networks_in(messages))
+        asked, sieved = self._shape.asked | filled(messages), self._shape.sieved - wide
+        shape = replace(self._shape, asked=asked, sieved=sieved)
+        if self._laid and shape != self._shape:
+            self._shape = shape
             self._relay(self.reader.look())
 
+    def _sift(self, look: Look) -> frozenset[int]:
+        """Let the sieve follow what the kernel holds; return the IP versions that have one."""
+        networks = self.reader.networks(self._full(look))
+        return self._sieve.follow(self.reader.near(look.sets), networks)
+
     def _rest(self) -> None:
-        """Now and then, let rules ask no longer what has held nothing for a while."""
+        """Now and then, let rules ask no longer what has held nothing for a while.
+
+        The sieve lets on no longer what is not held, and is there again where what was too wide
+        for it is gone.
+        """
         now = self._clock()
         if not self._laid or abs(now - self._looked_ts) < REST_S:
             return
@@ -261,11 +287,17 @@ class Ground:
         if not self._shape.asked:
             return
         look = self.reader.look()
-        idle = self._shape.asked - holding(look.counts, look.sets)
+        idle = self._shape.asked - self._full(look)
         resting, self._idle = idle & self._idle, idle
-        if resting:
-            self._shape = replace(self._shape, asked=self._shape.asked - resting)
+        asked, sieved = self._shape.asked - resting, self._sift(look)
+        shape = replace(self._shape, asked=asked, sieved=sieved)
+        if shape != self._shape:
+            self._shape = shape
             self._relay(look)
+        self.commit(self._sieve.tidy())
+
+    def _full(self, look: Look) -> frozenset[layout.Name]:
+        return holding(look.counts, look.sets)
 
     def _wanted(self) -> Ruleset:
         return ruleset_of(layout.build((), self._flags, self._shape))
@@ -281,6 +313,7 @@ class Ground:
             wanted <= look.sets
             and rules_intact(self._wanted(), look.ruleset)
             and self.reader.holds(self.guards, look.sets)
+            and self._sieve.holds(self.reader.near(look.sets))
         )
 
     def _sets(self, version: int) -> tuple[layout.SetSpec, ...]:
@@ -295,6 +328,7 @@ class Ground:
 
     def _lay(self, exists: Sequence[int], units: Sequence[Sequence[Message]]) -> None:
         ground = [*layout.build(exists, self._flags, self._shape), *content.guards(self.guards)]
-        for part in transactions([ground, *units], self.socket.limit_bytes):
+        sieve = sum(len(message.payload) + 64 for message in self._sieve.due())
+        for part in transactions([ground, *units], self.socket.limit_bytes - sieve):
             self.commit(part)
         self.builds, self.lays = self.builds + 1, self.lays + 1

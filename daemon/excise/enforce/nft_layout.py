@@ -47,7 +47,8 @@ class SetSpec:
 
     `limited` elements carry their own rate, `counted` ones a counter; in a `mapped` one each
     stands for a class of a queueing discipline. `masked`: its elements are /64s, looked up by an
-    address without its lower half.
+    address without its lower half. `room` is how much one may hold that never grows, which the
+    kernel then looks up quicker, and tells whole at any time.
     """
 
     name: str
@@ -60,10 +61,13 @@ class SetSpec:
     named: bool = False
     mapped: bool = False
     masked: bool = False
+    room: int = 0
 
 
 ALLOW = SetSpec("allow", "always passes", interval=True, timed=False)
 PORTS = SetSpec("ports", "service ports; no other traffic is touched", timed=False, service=True)
+#: twice what the sieve ever holds (nft_sieve), so that what others add never fills it
+NEAR = SetSpec("near", "where networks are held; asked before them", timed=False, room=8192)
 GUARDED = SetSpec("guarded", "ports shut to all but guard_allow", timed=False, service=True)
 GUARD_ALLOW = SetSpec("guard_allow", "reaches the guarded ports", interval=True, timed=False)
 SHAPED = SetSpec("shaped", "interfaces with classes of ours", timed=False, named=True)
@@ -117,8 +121,18 @@ SETS: Mapping[Measure, Shelves] = {
 OURS: frozenset[Name] = frozenset(
     (version, spec.name) for version in FAMILIES for s in SETS.values() for spec in s.of(version)
 )
+#: the sets of networks
+NETWORKS: frozenset[Name] = frozenset(
+    (version, shelves.network.name) for version in FAMILIES for shelves in SETS.values()
+)
 PLAIN = Shape()
-EVERYTHING = Shape(guard=True, nat=frozenset(FAMILIES), shaping=True, asked=OURS)
+EVERYTHING = Shape(
+    guard=True,
+    nat=frozenset(FAMILIES),
+    shaping=True,
+    asked=OURS,
+    sieved=frozenset(FAMILIES),
+)
 
 
 def sets_of(version: int, shape: Shape = PLAIN) -> tuple[SetSpec, ...]:
@@ -126,7 +140,7 @@ def sets_of(version: int, shape: Shape = PLAIN) -> tuple[SetSpec, ...]:
     guard = (GUARDED, GUARD_ALLOW) if shape.guard else ()
     shaping = (SHAPED, CLS, CLS_NET) if shape.shaping else ()
     held = (spec for shelves in SETS.values() for spec in shelves.of(version))
-    return (ALLOW, PORTS, *held, *guard, *shaping)
+    return (ALLOW, PORTS, NEAR, *held, *guard, *shaping)
 
 
 def spec_of(measure: Measure, span: Span) -> SetSpec:
@@ -211,6 +225,8 @@ def _set(version: int, spec: SetSpec, number: int) -> Message:
     if spec.mapped:
         body += be32(6, CLASSID) + be32(7, 4)
         user_data += struct.pack("=BBIBBI", 1, 4, HOST_ENDIAN, 6, 4, 0)
+    if spec.room:
+        body += nest(9, be32(1, spec.room))
     body += be32(10, number) + attr(13, user_data + _comment(7, spec.about))
     if len(defaults) == 1:
         body += attr(17 | 0x8000, defaults[0][4:])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from excise.decide.plan import Element, Measure
@@ -10,14 +10,17 @@ from excise.decide.span import Span
 from excise.enforce import nft_content as content
 from excise.enforce import nft_count as count
 from excise.enforce import nft_layout as layout
+from excise.enforce import nft_sieve as sieve
 from excise.enforce.base import Traffic
 from excise.enforce.nft_check import Ruleset
-from excise.enforce.nft_elem import RawElement, raw_elements
+from excise.enforce.nft_elem import RawElement, keys_of, raw_elements
 from excise.enforce.nft_layout import (
     ALLOW,
     FAMILIES,
     GUARD_ALLOW,
     GUARDED,
+    NEAR,
+    NETWORKS,
     PORTS,
     SETS,
     TABLE,
@@ -116,6 +119,24 @@ class NftReader:
             for version in FAMILIES
         )
 
+    def near(self, sets: Container[Name]) -> dict[int, set[int]]:
+        """Return the leading bits that the sieve lets on, by IP version."""
+        found: dict[int, set[int]] = {}
+        for version in FAMILIES:
+            its = (sieve.part_of(version, a) for a, _ in self._keys(version, NEAR.name, sets))
+            found[version] = {number for number in its if number is not None}
+        return found
+
+    def networks(self, sets: Collection[Name]) -> list[Span]:
+        """Return what those of the sets hold that are of networks."""
+        found: list[Span] = []
+        for version, name in NETWORKS.intersection(sets):
+            keys = self._keys(version, name, sets)
+            # what one network ends at may be where the next begins
+            keys.sort(key=lambda key: (key[0], not key[1]))
+            found += sieve.spans(version, keys)
+        return found
+
     def nat(self) -> frozenset[int]:
         """Return the versions whose addresses some chain of type nat may rewrite."""
         found: set[int] = set()
@@ -140,6 +161,10 @@ class NftReader:
     def _raws(self, version: int, spec: SetSpec, sets: Container[Name]) -> list[RawElement]:
         replies, _now = self._dump(version, spec.name, sets)
         return [raw for reply in replies for raw in raw_elements(reply)]
+
+    def _keys(self, version: int, name: str, sets: Container[Name]) -> list[tuple[int, bool]]:
+        replies, _now = self._dump(version, name, sets)
+        return [key for reply in replies for key in keys_of(parse(reply.payload).get(3, b""))]
 
     def _dump(self, version: int, name: str, sets: Container[Name]) -> tuple[list[Reply], float]:
         """Return the answers that tell a set's entries, and the time half way through."""

@@ -97,7 +97,7 @@ def test_a_counter_in_a_rule_may_have_counted():
         pytest.param(TOLD.sets[1:], id="one is gone"),
         pytest.param(with_field(TOLD.sets, 2, 3, be32(0, 4)[4:]), id="other flags"),
         pytest.param(with_field(TOLD.sets, 2, 5, bytes(4)), id="another key"),
-        pytest.param(with_field(TOLD.sets, 4, 18, b""), id="elements without expressions"),
+        pytest.param(with_field(TOLD.sets, 5, 18, b""), id="elements without expressions"),
     ],
 )
 def test_other_sets_are_a_difference(sets):
