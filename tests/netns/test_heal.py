@@ -32,6 +32,8 @@ MEDDLING = {
     "a chain added": "add chain ip excise stranger",
     "a set flushed": "flush set ip excise block",
     "a set of networks flushed": "flush set ip6 excise egr_net",
+    "the sieve flushed": "flush set ip excise near",
+    "a part of the sieve taken out": "delete element ip6 excise near { 2001:db8:: }",
     "an element taken out": "delete element ip excise block { 203.0.113.7 }",
 }
 REPAIRED_WITHIN_S = 20.0

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from itertools import chain
 
 from excise.enforce import nft_content as content
 from excise.enforce import nft_layout as layout
@@ -249,13 +250,14 @@ class Ground:
         nat = frozenset(layout.FAMILIES if self._containers else ())
         if self._containers is None:
             nat = self.reader.nat()
+        full, sieved = self._sift(look) if look else (frozenset(), self._shape.sieved)
         shape = replace(
             self._shape,
             guard=bool(self.guards.shut),
             nat=nat,
             ports=self.guards.ports,
-            asked=self._shape.asked | (self._full(look) if look else frozenset()),
-            sieved=self._sift(look) if look else self._shape.sieved,
+            asked=self._shape.asked | full,
+            sieved=sieved,
         )
         changed, self._shape = shape != self._shape, shape
         return changed
@@ -269,10 +271,15 @@ class Ground:
             self._shape = shape
             self._relay(self.reader.look())
 
-    def _sift(self, look: Look) -> frozenset[int]:
-        """Let the sieve follow what the kernel holds; return the IP versions that have one."""
-        networks = self.reader.networks(self._full(look))
-        return self._sieve.follow(self.reader.near(look.sets), networks)
+    def _sift(self, look: Look) -> tuple[frozenset[layout.Name], frozenset[int]]:
+        """Let the sieve follow what the kernel holds.
+
+        Return which sets hold something, and which IP versions can be sieved.
+        """
+        networks = self.reader.networks(look.sets)
+        spans = chain.from_iterable(networks.values())
+        sieved = self._sieve.follow(self.reader.near(look.sets), spans)
+        return holding(look.counts, look.sets, networks), sieved
 
     def _rest(self) -> None:
         """Now and then, let rules ask no longer what has held nothing for a while.
@@ -287,17 +294,14 @@ class Ground:
         if not self._shape.asked:
             return
         look = self.reader.look()
-        idle = self._shape.asked - self._full(look)
+        full, sieved = self._sift(look)
+        idle = self._shape.asked - full
         resting, self._idle = idle & self._idle, idle
-        asked, sieved = self._shape.asked - resting, self._sift(look)
-        shape = replace(self._shape, asked=asked, sieved=sieved)
+        shape = replace(self._shape, asked=self._shape.asked - resting, sieved=sieved)
         if shape != self._shape:
             self._shape = shape
             self._relay(look)
         self.commit(self._sieve.tidy())
-
-    def _full(self, look: Look) -> frozenset[layout.Name]:
-        return holding(look.counts, look.sets)
 
     def _wanted(self) -> Ruleset:
         return ruleset_of(layout.build((), self._flags, self._shape))

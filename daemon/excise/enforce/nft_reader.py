@@ -127,14 +127,15 @@ class NftReader:
             found[version] = {number for number in its if number is not None}
         return found
 
-    def networks(self, sets: Collection[Name]) -> list[Span]:
-        """Return what those of the sets hold that are of networks."""
-        found: list[Span] = []
+    def networks(self, sets: Collection[Name]) -> dict[Name, list[Span]]:
+        """Return what those of the sets hold that are of networks; no set that holds nothing."""
+        found: dict[Name, list[Span]] = {}
         for version, name in NETWORKS.intersection(sets):
             keys = self._keys(version, name, sets)
             # what one network ends at may be where the next begins
             keys.sort(key=lambda key: (key[0], not key[1]))
-            found += sieve.spans(version, keys)
+            if spans := list(sieve.spans(version, keys)):
+                found[version, name] = spans
         return found
 
     def nat(self) -> frozenset[int]:

@@ -9,7 +9,7 @@ from excise.decide.holding import Holding
 from excise.decide.plan import TOLERANCE_S, Element
 from excise.decide.span import BITS
 from excise.enforce import nft_layout as layout
-from excise.enforce.nft_layout import OURS, VERSIONS, Name
+from excise.enforce.nft_layout import NETWORKS, OURS, VERSIONS, Name
 from excise.enforce.nft_wire import Message, Msg, parse
 
 #: a set's name, None for what the kernel does not count as one entry
@@ -41,6 +41,13 @@ def filled(messages: Iterable[Message]) -> frozenset[Name]:
     return OURS & found
 
 
-def holding(counts: Mapping[Name, int], sets: AbstractSet[Name]) -> frozenset[Name]:
-    """Return the sets of measures that hold something: all, where the kernel does not count."""
-    return frozenset(where for where in OURS & sets if counts.get(where, 1))
+def holding(
+    counts: Mapping[Name, int], sets: AbstractSet[Name], networks: Iterable[Name]
+) -> frozenset[Name]:
+    """Return the sets of measures that hold something, of which `networks` are those of networks.
+
+    Of a network up to the end of the address space the kernel's count tells nothing. Where it
+    counts nothing at all, all sets of addresses may hold something.
+    """
+    clients = (OURS - NETWORKS) & sets
+    return frozenset(where for where in clients if counts.get(where, 1)).union(networks)

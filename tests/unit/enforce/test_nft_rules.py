@@ -107,6 +107,20 @@ def test_only_sets_that_hold_something_are_asked():
         assert held == found & layout.OURS
 
 
+@pytest.mark.parametrize("sieved", [(), (4,), (6,), (4, 6)])
+def test_every_set_of_networks_is_asked_past_the_sieve_and_no_other_set_is(sieved):
+    whole = {4: (b"\xff\xff" + bytes(2)), 6: (b"\xff" * 4 + bytes(12))}
+    for version in (4, 6):
+        laid = rules(version, Shape(asked=layout.OURS, sieved=frozenset(sieved)))
+        for rule in laid:
+            found = steps(rule)
+            assert (rule.asks.endswith("_net") and version in sieved) == ("in near" in found)
+            if "in near" in found:
+                assert [found[2], "in near", found[2], f"in {rule.asks}"] == found[:4]
+                cut = dict(told(rule.expressions[:2]))["bitwise"]
+                assert whole[version] == parse(cut[4])[1]
+
+
 def test_every_chain_is_reached_and_does_something():
     for held, nat, guard in itertools.product(SOME, ((), (4, 6)), (False, True)):
         shape = Shape(guard, frozenset(nat), asked=held)

@@ -6,7 +6,7 @@ from excise.decide.holding import Holding
 from excise.decide.plan import ChangeSet, Element, Measure
 from excise.decide.span import parse_span
 from excise.enforce.nft_content import changes
-from excise.enforce.nft_layout import OURS, build, sets_of
+from excise.enforce.nft_layout import NETWORKS, OURS, build, sets_of
 from excise.enforce.nft_tally import filled, holding, lacks, shelf
 
 
@@ -57,7 +57,12 @@ def test_messages_tell_which_sets_they_fill():
 def test_what_holds_something_is_what_the_kernel_counts_or_anything_where_it_does_not():
     sets = {(version, spec.name) for version in (4, 6) for spec in sets_of(version)}
     none = dict.fromkeys(sets, 0)
-    assert frozenset() == holding(none, sets)
-    assert {(6, "egr_64")} == holding({**none, (6, "egr_64"): 3, (4, "allow"): 2}, sets)
-    assert OURS == holding({}, sets)
-    assert frozenset() == holding({}, set())
+    assert frozenset() == holding(none, sets, ())
+    assert {(6, "egr_64")} == holding({**none, (6, "egr_64"): 3, (4, "allow"): 2}, sets, ())
+    assert OURS - NETWORKS == holding({}, sets, ())
+    assert frozenset() == holding({}, set(), ())
+
+
+def test_which_sets_of_networks_hold_something_is_not_told_by_the_kernels_count():
+    counts, sets = {(4, "block_net"): 0, (4, "egr_net"): 2}, {(4, "block_net"), (4, "egr_net")}
+    assert {(4, "block_net")} == holding(counts, sets, {(4, "block_net"): [1]})
