@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from excise.decide.plan import TOLERANCE_S, ChangeSet, Element, Measure
 from excise.decide.span import BITS, SLASH64, Span, merged
 from excise.enforce.nft_elem import (
+    KEY_AT,
     LIST_BYTES,
     RawElement,
     element,
@@ -42,8 +43,6 @@ MOST_S = 10 * 365 * 86_400.0
 LEAST_S = 1.0
 #: elements that are added and removed, or the other way, within one transaction
 GROUP = 2000
-#: where an entry has its key: after its own header, the key's, and the value's
-KEY_AT = 12
 
 
 def key_of(version: int, address: int) -> bytes:

@@ -10,6 +10,7 @@ import numpy as np
 from excise.enforce.nft_wire import (
     NLA,
     NLA_NESTED,
+    NLA_TYPE,
     Message,
     Msg,
     Nlm,
@@ -25,6 +26,8 @@ from excise.enforce.nft_wire import (
 
 #: an attribute's length is 16 bits; element lists are cut well before
 LIST_BYTES = 60_000
+#: where an entry has its key: after its own header, the key's, and the value's
+KEY_AT = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +59,7 @@ def element(
 
 def end_element(key: bytes) -> bytes:
     """Return the entry that closes an interval at `key`, exclusive (INTERVAL_END)."""
-    return nest(1, be32(3, 1), nest(1, attr(1, key)))
+    return nest(1, nest(1, attr(1, key)), be32(3, 1))
 
 
 def element_expressions(*packed: bytes) -> bytes:
@@ -112,12 +115,22 @@ def raw_elements(reply: Reply) -> Iterator[RawElement]:
 def keys_of(packed: bytes) -> Iterator[tuple[int, bool]]:
     """Yield the key of each entry of a list, and whether it closes an interval.
 
-    As `raw_elements`, for keys that fill their attribute, and several times as quick.
+    As `raw_elements`, but several times as quick: entries begin with the key, whether the kernel
+    wrote them or we, and flags follow only where an interval is closed. What has no key stands
+    for all there are (NFT_SET_ELEM_CATCHALL), and is told as one that begins at the first.
     """
-    for _kind, entry in walk(packed):
-        fields = parse(entry)
-        flags = int.from_bytes(fields.get(3, b""), "big")
-        yield int.from_bytes(fields[1][NLA.size :], "big"), bool(flags & 1)
+    at, unpack = 0, NLA.unpack_from
+    while at + KEY_AT <= len(packed):
+        length, _ = unpack(packed, at)
+        if not KEY_AT <= length <= len(packed) - at:
+            return  # torn
+        if unpack(packed, at + 4)[1] & NLA_TYPE != 1:
+            yield 0, False
+        else:
+            after = at + 8 + unpack(packed, at + 8)[0]
+            is_end = after < at + length and unpack(packed, after)[1] == 3
+            yield int.from_bytes(packed[at + KEY_AT : after], "big"), is_end
+        at += (length + 3) & ~3
 
 
 def _named(body: bytes) -> tuple[str, dict[int, bytes]]:

@@ -23,6 +23,7 @@ from excise.enforce.nft_check import (
     tables_orphaned,
 )
 from excise.enforce.nft_content import Guards
+from excise.enforce.nft_layout import NETWORKS
 from excise.enforce.nft_reader import Look, NftReader
 from excise.enforce.nft_rules import Shape
 from excise.enforce.nft_sieve import Sieve, networks_in
@@ -264,11 +265,11 @@ class Ground:
 
     def _admit(self, messages: Sequence[Message]) -> None:
         """Let rules look into the sets that messages fill, past the sieve or without it."""
-        wide = self._sieve.admit(networks_in(messages))
-        asked, sieved = self._shape.asked | filled(messages), self._shape.sieved - wide
-        shape = replace(self._shape, asked=asked, sieved=sieved)
-        if self._laid and shape != self._shape:
-            self._shape = shape
+        asked, before = filled(messages), self._shape
+        wide = self._sieve.admit(networks_in(messages)) if asked & NETWORKS else frozenset()
+        if self._laid and not (asked <= before.asked and before.sieved.isdisjoint(wide)):
+            sieved = before.sieved - wide
+            self._shape = replace(before, asked=before.asked | asked, sieved=sieved)
             self._relay(self.reader.look())
 
     def _sift(self, look: Look) -> tuple[frozenset[layout.Name], frozenset[int]]:

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from excise.enforce import nft_elem as elem
 from excise.enforce import nft_expr as expr
-from excise.enforce.nft_wire import Msg, Reply
+from excise.enforce.nft_wire import Msg, Reply, be32, be64, nest
 
 
 def answer(message):
@@ -69,3 +69,17 @@ def test_no_entries_make_no_message():
 @given(st.binary(max_size=120))
 def test_any_answer_is_read_without_an_exception(payload):
     list(elem.raw_elements(Reply(12, 0, 1, 2, payload)))
+
+
+def test_keys_are_told_with_what_closes_an_interval_whatever_else_an_entry_has():
+    first, last = bytes([198, 51, 100, 0]), bytes([198, 51, 101, 0])
+    entries = [
+        elem.element(first),
+        elem.end_element(last),
+        elem.element(last, 1000, elem.element_expressions(expr.counter())),
+        nest(1, be32(3, 2), be64(4, 1000)),  # NFT_SET_ELEM_CATCHALL
+    ]
+    start, end = 0xC6336400, 0xC6336500
+    expected = [(start, False), (end, True), (end, False), (0, False)]
+    assert expected == list(elem.keys_of(b"".join(entries)))
+    assert expected[:3] == list(elem.keys_of(b"".join(entries)[:-5]))
