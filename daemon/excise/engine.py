@@ -180,9 +180,11 @@ class Engine:
         rules = self._hearing.compiled.by_kind.get(Kind.CAMPAIGN, ())
         if not rules:
             return
+        self.judge.trials.close(now)
         groups = find(self.world, now)
         register = self.judge.crowd.register
         measured = measure(self.world, groups, register.match(groups, now), now)
+        measured.columns["substitution"] = self.judge.trials.evidence(measured.rows, now)
         for g, number in enumerate(measured.rows.tolist()):
             register.campaigns[number].numbers = measured.at(g)
         for rule in rules:
@@ -191,6 +193,7 @@ class Engine:
                 seen = numbers(rule, measured, self.baselines, g)
                 self.judge.hit(Kind.CAMPAIGN, int(measured.rows[g]), rule, now, seen)
         self.judge.fleets.review(now)
+        self.judge.trials.open(groups, now)
 
     def _jumped(self) -> None:
         text = "several lines agree on another time; the event clock followed them"
@@ -226,7 +229,7 @@ class Engine:
         """Take over the settings that may change while running: all but `capacity`."""
         self.settings = settings
         self.world.directory.asns = settings.asns
-        self.judge.configure(settings)
+        self.judge.configure(settings, self.clock)
         self.judge.docket.review_peers(self.clock)
         if self._pass:
             self._pass = self._next_pass(self.clock)
@@ -235,6 +238,10 @@ class Engine:
     def set_baseline(self, kind: Kind, values: dict[str, float]) -> None:
         """Pin the quantile of features of a kind, as if the host's population had it."""
         self.baselines.pinned |= {(kind, name): value for name, value in values.items()}
+
+    def set_substitution(self, value: float) -> None:
+        """Pin what trials have found of any campaign, as if there had been one."""
+        self.judge.trials.pinned = value
 
     # Views
 
@@ -268,6 +275,7 @@ class Engine:
             ),
             members=len(judge.crowd.held()),
             signals=self.world.signals.views(),
+            trials=judge.trials.glance(),
             tables=(
                 *(TableView(kind.value, *self.world.size(kind)) for kind in TABLED),
                 TableView("link", *links),

@@ -44,6 +44,10 @@ class EngineUnderTest(Protocol):
         """Give the quantile of features as if the host's population had it."""
         ...
 
+    def set_substitution(self, value: float) -> None:
+        """Give what a trial has found, as if there had been one."""
+        ...
+
     def step(self, inputs: Iterable[Input], now: float | None = None) -> list[Effect]:
         """Take inputs, return what changed."""
         ...
@@ -174,6 +178,8 @@ def run_test(rule: Rule, test: RuleTest, factory: EngineFactory = Engine) -> str
     engine = factory(TEST_SETTINGS, Rulebook((rule,)))
     if test.baseline:
         engine.set_baseline(rule.kind, test.baseline)
+    if test.substitution is not None:
+        engine.set_substitution(test.substitution)
     records = expand(test)
     effects = engine.step([Observed(records)])
     effects += engine.step([Tick()], now=records[-1].ts)

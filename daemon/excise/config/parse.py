@@ -41,7 +41,7 @@ from excise.model.scalars import (
     per_minute,
     text,
 )
-from excise.model.settings import Capacity, Governor, Policy, Room, Tenant
+from excise.model.settings import Capacity, Governor, Policy, Room, Tenant, Trials
 
 KEYS = (
     "posture",
@@ -51,6 +51,7 @@ KEYS = (
     "confirm_peers",
     "never_block",
     "tenants",
+    "trials",
     "rules",
     "ports",
     "enforcer",
@@ -84,15 +85,16 @@ HOST_PORTS = {
 }
 #: what names an interface (dev_valid_name in the kernel)
 _INTERFACE = re.compile(r"(?!\.{1,2}$)[^\s/:]{1,15}")
+TRIALS_KEYS = ("enabled", "share", "duration")
 TENANT_KEYS = ("account", "network", "output_tokens_per_day")
 _LISTEN = 'like "127.0.0.1:7788"'
 _TIER_NAME = re.compile(r"[a-z][a-z0-9-]{0,15}")
 
 #: least and most of the numbers of policy, governor and capacity that are not simply from 0 on
 LIMITS: dict[str, tuple[float, float]] = {
-    "drop_families": (1, 7),
+    "drop_families": (1, 8),
     "jitter": (0, 0.5),
-    "campaign_families": (2, 7),
+    "campaign_families": (2, 8),
     "keep": (0, 1),
     "collateral_soften": (0, 1),
     "collateral_veto": (0, 1),
@@ -119,6 +121,7 @@ def _config(fields: Fields, path: Path | None) -> Config:
     blank = Config()
     ports = fields.get("ports", port_list, blank.ports)
     backend = fields.get("enforcer", choice(Backend), blank.enforcer)
+    policy = fields.get("policy", _policy, blank.policy)
     return Config(
         posture=fields.get("posture", choice(Posture), blank.posture),
         inputs=fields.get("inputs", inputs, blank.inputs),
@@ -127,13 +130,14 @@ def _config(fields: Fields, path: Path | None) -> Config:
         confirm_peers=fields.get("confirm_peers", boolean, blank.confirm_peers),
         never_block=fields.get("never_block", each(network), ()),
         tenants=fields.get("tenants", each(_tenant), ()),
+        trials=fields.get("trials", partial(_trials, policy), blank.trials),
         rules=fields.get("rules", each(absolute_path), blank.rules),
         ports=ports,
         enforcer=backend,
         tiers=fields.get("tiers", partial(_tiers, backend), blank.tiers),
         state=fields.get("state", absolute_path, blank.state),
         api=fields.get("api", _api, blank.api),
-        policy=fields.get("policy", _policy, blank.policy),
+        policy=policy,
         governor=fields.get("governor", _struct(Governor), blank.governor),
         capacity=fields.get("capacity", _struct(Capacity, least=1024), blank.capacity),
         kernel=fields.get("kernel", _struct(Room, least=16), blank.kernel),
@@ -209,6 +213,23 @@ def _tenant(node: Node) -> Tenant:
         network=fields.get("network", network, ""),
         output_tokens_per_day=fields.need("output_tokens_per_day", between(1, 1e15, number), 1.0),
     )
+
+
+def _trials(policy: Policy, node: Node) -> Trials:
+    """Read trials; windows end on passes, so their length is that of whole ones."""
+    fields, blank = Fields(node, TRIALS_KEYS), Trials()
+    trials = Trials(
+        enabled=fields.get("enabled", boolean, blank.enabled),
+        share=fields.get("share", between(0.1, 0.2, number), blank.share),
+        duration_s=fields.get("duration", between(600, 7200, duration), blank.duration_s),
+    )
+    passes = trials.duration_s / policy.campaign_pass_s
+    if passes < 1 or passes % 1:
+        message = f"duration of {trials.duration_s:g}s is not that of whole passes"
+        raise node.error(
+            message, f"a multiple of policy.campaign_pass, {policy.campaign_pass_s:g}s"
+        )
+    return trials
 
 
 def _milder(a: Tier, b: Tier) -> bool:

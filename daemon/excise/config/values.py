@@ -14,7 +14,16 @@ from excise.decode.trust import FORWARDED_FOR, UNIX, parse_networks
 from excise.model.asns import AsnTable
 from excise.model.decision import Posture, Tier
 from excise.model.portguard import NO_GUARD, PortGuard
-from excise.model.settings import DEFAULT_TIERS, Capacity, Governor, Policy, Room, Settings, Tenant
+from excise.model.settings import (
+    DEFAULT_TIERS,
+    Capacity,
+    Governor,
+    Policy,
+    Room,
+    Settings,
+    Tenant,
+    Trials,
+)
 
 DEFAULT_PATH = Path("/etc/excise/excise.yaml")
 LOCAL_RULES = Path("/etc/excise/rules.d")
@@ -186,6 +195,7 @@ class Config:
     confirm_peers: bool = False
     never_block: tuple[str, ...] = ()
     tenants: tuple[Tenant, ...] = ()
+    trials: Trials = field(default_factory=Trials)
     rules: tuple[Path, ...] = (LOCAL_RULES, SHIPPED_RULES)
     ports: tuple[int, ...] = (443,)
     enforcer: Backend = Backend.NFTABLES
@@ -217,6 +227,7 @@ class Config:
             trusted_proxies=self.proxy_networks(),
             confirm_peers=self.confirm_peers,
             tenants=self.tenants,
+            trials=self.trials,
             asns=self.asns,
         )
 

@@ -95,7 +95,8 @@ class Book:
     def end(self, key: Key, op: Op, now: float, reason: str | None = None) -> DecisionEvent:
         """End a decision (lift or expire)."""
         old = self.active.pop(key)
-        if old.enforcing and op is Op.EXPIRE:  # what was lifted was a mistake
+        earned = old.enforcing and old.origin is not Origin.TRIAL
+        if earned and op is Op.EXPIRE:  # what was lifted was a mistake
             self._strikes.pop(key, None)
             self._strikes[key] = (old.strikes + 1, now)
             while len(self._strikes) > STRIKES_KEPT:

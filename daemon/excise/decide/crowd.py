@@ -23,7 +23,7 @@ from excise.model.decision import Plane
 from excise.model.entity import Family, Kind
 
 #: how accounts are driven, and what is taken: a campaign needs evidence of both
-DRIVEN = (Family.GRAPH, Family.TIME)
+DRIVEN = (Family.GRAPH, Family.TIME, Family.RESPONSE)
 TAKEN = (Family.SHAPE, Family.VOLUME, Family.API)
 #: an account older than its campaign by this much is no newcomer who inherits unseen
 NEWCOMER_S = 2 * DAY_S

@@ -70,9 +70,9 @@ class Docket:
 
     def apply(self, plane: Plane, target: str, verdict: Verdict, now: float) -> None:
         """Bring the decision on a target to a verdict, one rung and one dwell at a time."""
-        old = self.book.get(plane, target)
-        if old is not None and old.origin is Origin.OPERATOR:
+        if not self._gives_way(plane, target, verdict, now):
             return
+        old = self.book.get(plane, target)
         if plane is Plane.NETWORK and self._spared(target, now):
             if old is not None and self.world.proxies.inside(target, now):
                 self.end(old, Op.LIFT, now)
@@ -91,6 +91,16 @@ class Docket:
                 self._climb(plane, target, verdict, rung, now)
         elif self._wants_renewal(old, verdict, now):
             self._set(plane, target, replace(verdict, rung=old.wanted), now)
+
+    def _gives_way(self, plane: Plane, target: str, verdict: Verdict, now: float) -> bool:
+        """Whether rules may decide on a target: not where an operator or a milder trial has."""
+        old = self.book.get(plane, target)
+        if old is None or old.origin is Origin.RULES:
+            return True
+        if old.origin is Origin.OPERATOR or verdict.rung < MILDEST:
+            return False
+        self.end(old, Op.LIFT, now)  # what speaks against it counts more than a trial
+        return True
 
     def _climb(self, plane: Plane, target: str, verdict: Verdict, rung: int, now: float) -> None:
         self._set(plane, target, replace(verdict, rung=rung), now)
@@ -128,7 +138,18 @@ class Docket:
         )
         self._set(decision.plane, decision.target, verdict, now)
 
-    def _set(self, plane: Plane, target: str, verdict: Verdict, now: float) -> None:
+    def lend(self, account: str, verdict: Verdict, now: float) -> None:
+        """Put an account under a trial's verdict, which no evidence renews."""
+        self._set(Plane.ACCOUNT, account, verdict, now, Origin.TRIAL)
+
+    def _set(
+        self,
+        plane: Plane,
+        target: str,
+        verdict: Verdict,
+        now: float,
+        origin: Origin = Origin.RULES,
+    ) -> None:
         old = self.book.get(plane, target)
         fresh = verdict.rung >= MILDEST and (old is None or not old.enforcing)
         if fresh and plane is Plane.NETWORK:
@@ -146,7 +167,9 @@ class Docket:
                 self.brake.count(now)
                 self.counted = self.counted and (self.counted[0], enforced + inside, active)
         posture = self.effective_on(plane)
-        event = self.book.set(plane, target, verdict, posture, now, ttl_s=verdict.ttl_s)
+        event = self.book.set(
+            plane, target, verdict, posture, now, origin=origin, ttl_s=verdict.ttl_s
+        )
         self.remind(event.decision.until, plane, target)
         self.emit(event)
 

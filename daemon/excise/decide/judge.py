@@ -22,6 +22,7 @@ from excise.decide.ladder import MILDEST, NOTHING, OBSERVE
 from excise.decide.neighbours import Neighbours
 from excise.decide.prefixes import Prefix
 from excise.decide.tenants import Tenants
+from excise.decide.trials import Trials
 from excise.decide.watch import Watch
 from excise.decide.words import reason
 from excise.features.interner import Rows
@@ -61,6 +62,8 @@ class Judge:
         self.watch = Watch(world, self.cases)
         self.fleets = Fleets(world, self.crowd, self.settled, SETTLED_S)
         self.fleets.connect(self._assess_member, self._assess_client, self._end)
+        self.trials = Trials(world, self.crowd, settings.trials)
+        self.trials.connect(self._assess_account, self._end)
         self.heard: dict[int, float] = {}
         self.judged: dict[tuple[Kind, int], float] = {}
         self._prefixes: dict[str, Prefix] = {}
@@ -254,6 +257,9 @@ class Judge:
         if self.crowd.is_wave(target):
             self.fleets.wave(target, at)
             return
+        if self.trials.is_wave(target):
+            self.trials.wave(target, at)
+            return
         if decision is None:
             self._reviews.pop(target, None)
             return
@@ -365,6 +371,7 @@ class Judge:
         rows |= {row for of, row in located if of is kind and row is not None}
         if kind is Kind.ACCOUNT:
             rows.update(self.crowd.held().tolist())
+            rows.update(self.trials.held().tolist())
         return np.array(sorted(rows), dtype=np.int64)
 
     def _end(self, decision: Decision, op: Op, now: float) -> None:
@@ -385,6 +392,8 @@ class Judge:
                 self.cases.forgive(kind, row)
                 if kind is Kind.ACCOUNT:
                     self.crowd.release(row)
+                    if decision.origin is Origin.TRIAL:
+                        self.trials.release(row)
                 if kind is Kind.CLIENT:
                     self.settled[row] = now
             self._end(decision, Op.LIFT, now)
@@ -410,13 +419,15 @@ class Judge:
             self.watch.due[rows] = np.inf
         elif kind is Kind.ACCOUNT:
             self.crowd.forget_accounts(rows)
+            self.trials.forget_accounts(rows)
 
-    def configure(self, settings: Settings) -> None:
+    def configure(self, settings: Settings, now: float) -> None:
         """Take over changed settings."""
         self.docket.configure(settings)
         self.cases.policy = self.neighbours.policy = settings.policy
         self.neighbours.limits = settings.governor
         self.tenants.configure(settings.tenants)
+        self.trials.configure(settings.trials, now)
 
     def adopt(
         self, decisions: Iterable[Decision], strikes: dict[tuple[str, str], int], now: float
@@ -425,6 +436,7 @@ class Judge:
         stored = list(decisions)
         self.docket.adopt(stored, strikes, now)
         self.crowd.remind()
+        self.trials.remind()
         self._prefixes.clear()
         self._texts.clear()
         self._reviews.clear()
@@ -447,6 +459,7 @@ class Judge:
         self.docket.step_back(seconds)
         self.cases.step_back(seconds)
         self.crowd.step_back(seconds)
+        self.trials.step_back(seconds)
         self.neighbours.clear_caches()
         self.heard.clear()
         self.judged.clear()

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 from excise.campaigns.register import Campaign
 from excise.decide.judge import Judge
 from excise.decide.score import Dossier, Evidence
+from excise.decide.trials import Trial
 from excise.errors import InvalidError
 from excise.features.interner import Interner
 from excise.features.world import World
 from excise.model.entity import TABLED, Kind
 from excise.rules.schema import Rule
 
-VERSION = 5
+VERSION = 6
 Arrays = dict[str, NDArray[np.generic]]
 #: what numpy and zipfile raise for bytes that are no archive, or a damaged one
 DAMAGE = (
@@ -82,6 +83,10 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True):
     waiting: dict[str, list[int]]
     waves: dict[str, float]
     counted: tuple[float, int, int] | None
+    #: when the window of trials ends, the last trial of each campaign, accounts taken out of them
+    border: float
+    trials: list[Trial]
+    untried: list[int]
 
 
 def dump_world(world: World) -> Arrays:
@@ -148,16 +153,18 @@ def load_world(world: World, arrays: Arrays) -> None:
 
 #: columns of the judge by client row and by account row
 TIMES = ("settled", "watched", "told")
+#: what trials have counted
+MARKS = ("marks.times", "marks.sums")
 
 
 def dump_times(judge: Judge) -> Arrays:
-    """Return until when clients and accounts in use need not be looked at."""
+    """Return until when clients and accounts need not be looked at, and what trials counted."""
     clients, accounts = (judge.world.used(k) for k in (Kind.CLIENT, Kind.ACCOUNT))
     return {
         "settled": judge.settled[:clients],
         "watched": judge.watch.due[:clients],
         "told": judge.crowd.told[:accounts],
-    }
+    } | judge.trials.marks.dump()
 
 
 def load_times(judge: Judge, arrays: Arrays) -> None:
@@ -166,10 +173,11 @@ def load_times(judge: Judge, arrays: Arrays) -> None:
     for name, column in columns.items():
         stored = arrays[name][: len(column)]
         column[: len(stored)] = stored.astype(np.float64)
+    judge.trials.marks.load(*(arrays[name].astype(np.float64) for name in MARKS))
 
 
 def _check(world: World, arrays: Arrays) -> None:
-    missing = [name for name in (*dump_world(world), *TIMES) if name not in arrays]
+    missing = [name for name in (*dump_world(world), *TIMES, *MARKS) if name not in arrays]
     if missing:
         raise InvalidError(f"the snapshot is damaged: it has no {missing[0]}")
     rows = {kind.value: (f"{kind.value}.live", table) for kind, table in world.tables.items()}
@@ -232,6 +240,9 @@ def notes(
         waiting=judge.crowd.waiting,
         waves=judge.crowd.waves,
         counted=judge.docket.counted,
+        border=judge.trials.border,
+        trials=list(judge.trials.trials.values()),
+        untried=sorted(judge.trials.draw.released),
     )
 
 
@@ -258,6 +269,9 @@ def recall(judge: Judge, note: Notes, rules: dict[str, Rule]) -> None:
     judge.crowd.load(note.campaigns, note.released, note.serial, note.extra["now"])
     judge.crowd.waiting, judge.crowd.waves = dict(note.waiting), dict(note.waves)
     judge.docket.counted = note.counted
+    judge.trials.border = note.border
+    judge.trials.trials = {t.number: t for t in note.trials}
+    judge.trials.draw.released.update(note.untried)
 
 
 def pack(arrays: Arrays, note: Notes) -> bytes:

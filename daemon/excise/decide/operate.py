@@ -95,6 +95,7 @@ class Operator:
 
         found = [d for d in self._judge.docket.book.active.values() if covered(d)]
         self._judge.lift(found, now, forgive=False)
+        self._judge.trials.recheck(now)
 
 
 def target_of(text: str) -> tuple[Plane, str]:

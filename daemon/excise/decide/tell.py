@@ -51,6 +51,7 @@ def summary(judge: Judge, campaign: Campaign, now: float) -> CampaignSummary:
         last_seen=float(table.last[rows].max()) if len(rows) else campaign.seen,
         members=len(rows),
         ledger=ledger(judge, Kind.ACCOUNT, rows, now),
+        trial=judge.trials.view(campaign.number),
     )
 
 

@@ -49,6 +49,14 @@ class Tenants:
             )
         return False
 
+    def declares(self, account: str) -> bool:
+        """Whether an account is a tenant's, within its budget or not."""
+        return account in self._accounts
+
+    def around(self, network: Network) -> bool:
+        """Whether a network lies inside a tenant's."""
+        return any(within(network, of) for of, _ in self._networks)
+
     def _spares_account(self, account: int, now: float) -> bool:
         budget = self._accounts.get(self.world.accounts.name(account)) if account else None
         if budget is None:

@@ -131,6 +131,9 @@ def _campaigns() -> list[Feature]:
         Feature("shape_answers", only, "answers", "that divergence rests on; most 100 an account"),
         Feature("questions", only, "requests", "requests with a simhash, 24 h"),
         Feature("unasked", only, "share", "of questions, that nobody asked within a day before"),
+        Feature(
+            "substitution", only, "-log10 p", "of a trial within a day; 0 without; see campaigns"
+        ),
     ]
 
 

@@ -42,10 +42,11 @@ class Posture(StrEnum):
 
 
 class Origin(StrEnum):
-    """Who decided."""
+    """Who decided; a trial slows accounts to see what others do, whatever speaks against them."""
 
     RULES = "rules"
     OPERATOR = "operator"
+    TRIAL = "trial"
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,7 @@ class Family(StrEnum):
     NETWORK = "network"
     TIME = "time"
     API = "api"
+    RESPONSE = "response"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -84,6 +84,17 @@ class Policy(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     campaign_pass_s: float = 600.0
 
 
+class Trials(msgspec.Struct, frozen=True):
+    """Whether campaigns that are not enforced are tried: some accounts slowed, others watched.
+
+    `share` of a campaign's accounts are slowed for `duration_s`; see docs/campaigns.md.
+    """
+
+    enabled: bool = False
+    share: float = 0.15
+    duration_s: float = 1800.0
+
+
 class Tenant(msgspec.Struct, frozen=True, kw_only=True):
     """A declared heavy user: an account or a network, with what it may take in a day."""
 
@@ -108,6 +119,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     trusted_proxies: tuple[str, ...] = ()
     confirm_peers: bool = False
     tenants: tuple[Tenant, ...] = ()
+    trials: Trials = Trials()
     asns: AsnTable | None = None
     late_tolerance_s: float = 300.0
     jump_tolerance_s: float = 3600.0

@@ -73,8 +73,39 @@ class ExitView(msgspec.Struct, frozen=True):
     action: str
 
 
+class TrialView(msgspec.Struct, frozen=True, kw_only=True):
+    """A campaign's last trial: some of its accounts were slowed, to see whether others make up.
+
+    `state` is `running`, `shifted` (they did), `unmoved`, or `void` (it says nothing, `why`).
+    `slowed` and `rest` are numbers of accounts; `expected_z` is what the trial could have shown.
+    `p`, `gained_requests` of the rest and `lost_requests` of the slowed are None unless it speaks.
+    """
+
+    state: str
+    begun_ts: float
+    until_ts: float
+    slowed: int
+    rest: int
+    expected_z: float
+    p: float | None
+    gained_requests: float | None
+    lost_requests: float | None
+    why: str
+
+
+class TrialsView(msgspec.Struct, frozen=True):
+    """Whether trials are on, how many campaigns are under one now, and how many accounts slowed."""
+
+    enabled: bool = False
+    running: int = 0
+    accounts: int = 0
+
+
 class CampaignSummary(msgspec.Struct, frozen=True, kw_only=True):
-    """A campaign in a list. `enforced_ts` is None while it is only watched."""
+    """A campaign in a list. `enforced_ts` is None while it is only watched.
+
+    `trial` is its last trial, None if there was none.
+    """
 
     id: str
     score: float
@@ -85,6 +116,7 @@ class CampaignSummary(msgspec.Struct, frozen=True, kw_only=True):
     last_seen: float
     members: int
     ledger: LedgerView
+    trial: TrialView | None = None
 
 
 class CampaignDetail(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +201,7 @@ class EngineStatus(msgspec.Struct, frozen=True):
     enforced_campaigns: int = 0
     members: int = 0
     signals: tuple[SignalView, ...] = ()
+    trials: TrialsView = TrialsView()
 
 
 class InputView(msgspec.Struct, frozen=True):

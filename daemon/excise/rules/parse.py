@@ -54,7 +54,7 @@ COMPARISON_KEYS = ("feature", "above", "below")
 POPULATION_KEYS = ("quantile", "times", "floor")
 RELATIVE_KEYS = ("feature", "times", "floor")
 EXCEPTION_KEYS = ("about", "names", "when")
-TEST_KEYS = ("name", "input", "fires", "by", "baseline")
+TEST_KEYS = ("name", "input", "fires", "by", "baseline", "substitution")
 BURST_KEYS = ("at", "every", "count", "record")
 
 
@@ -159,6 +159,7 @@ def _test(node: Node) -> RuleTest:
         fires=fields.get("fires", text, None),
         by_s=fields.get("by", duration_or_zero, None),
         baseline=fields.get("baseline", _baseline, {}),
+        substitution=fields.get("substitution", number, None),
     )
 
 

@@ -74,6 +74,7 @@ class RuleTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `by_s` is the event time until which it must have fired. `baseline` gives the quantile of
     features as if the host's population had it; without it the population is unknown.
+    `substitution` is what a trial has found, since records do not answer to a throttle.
     """
 
     name: str
@@ -81,6 +82,7 @@ class RuleTest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fires: str | None = None
     by_s: float | None = None
     baseline: dict[str, float] = {}
+    substitution: float | None = None
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
