@@ -16,6 +16,7 @@ from excise.config.parse import (
     LOG_KEYS,
     NFT_KEYS,
     TIER_KEYS,
+    TRIALS_KEYS,
 )
 from excise.features.table import FEATURES
 from excise.model.duration import format_duration
@@ -89,6 +90,7 @@ def test_every_key_of_the_configuration_is_explained():
         ("syslog", SYSLOG_KEYS),
         ("datagram", DATAGRAM_KEYS),
         ("tiers", TIER_KEYS),
+        ("trials", TRIALS_KEYS),
         ("api", API_KEYS),
         ("log", LOG_KEYS),
         ("nft", NFT_KEYS),

@@ -48,6 +48,8 @@ def _core(s: EngineStatus) -> list[Metric]:
         by_label("excise_campaigns", "Campaigns, by whether they are enforced.", "state",
                  {"enforced": s.enforced_campaigns, "watched": s.campaigns - s.enforced_campaigns}),
         one("excise_campaign_members", "Accounts of enforced campaigns.", s.members),
+        one("excise_trials", "Campaigns under trial.", s.trials.running),
+        one("excise_trial_accounts", "Accounts slowed for trials.", s.trials.accounts),
         by_label("excise_field_share", "Share of recent requests that have a field.", "field",
                  {v.field: v.share for v in s.signals if v.share is not None}),
         one("excise_governor_tripped", "1 while the governor holds back.", bool(s.tripped)),

@@ -24,6 +24,7 @@ from excise.model.view import (
     MemberView,
     RuleView,
     ScoredView,
+    TrialView,
 )
 
 
@@ -122,7 +123,7 @@ class CampaignView(ExplainedView, frozen=True, kw_only=True):
 
     `accounts` and `exits` are the heaviest, 100 at most; `counts` has the numbers of all.
     `honest_share` is that of the output by its exits. `saved_output_tokens` is what it would have
-    taken since it is enforced, at its pace before.
+    taken since it is enforced, at its pace before. `trial` is its last trial, null without one.
     """
 
     id: str
@@ -135,6 +136,7 @@ class CampaignView(ExplainedView, frozen=True, kw_only=True):
     exits: tuple[ExitView, ...]
     counts: dict[str, int]
     saved_output_tokens: float
+    trial: TrialView | None = None
 
 
 class CampaignsView(msgspec.Struct, frozen=True):
@@ -244,6 +246,7 @@ def campaign_view(detail: CampaignDetail, active: list[Decision]) -> CampaignVie
         exits=detail.exits,
         counts=detail.counts,
         saved_output_tokens=detail.saved_output_tokens,
+        trial=brief.trial,
     )
 
 

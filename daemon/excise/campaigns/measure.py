@@ -61,6 +61,7 @@ def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
         "template_share": _template_share(world, groups, now, np.ones_like(groups.own)),
         "own_share": _template_share(world, groups, now, groups.own),
         "templates": _templates(world, groups),
+        "substitution": np.zeros(groups.n),  # who tries campaigns knows what came of it
     }
     columns |= _succession(world, groups) | ways(world, groups, now)
     columns |= _shares(sums, groups) | _exits(world, groups, now) | _lately(world, groups, now)

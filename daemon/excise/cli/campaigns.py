@@ -8,6 +8,7 @@ from excise.api.wire import CampaignsView
 from excise.cli.client import decode
 from excise.cli.options import AsJson, ConfigFile, SocketFile, connect
 from excise.cli.text import json_text, moment, number, table
+from excise.model.view import CampaignSummary
 
 
 def register(app: typer.Typer) -> None:
@@ -30,7 +31,7 @@ def describe(view: CampaignsView) -> str:
     rows = [
         (
             c.id,
-            "watched" if c.enforced_ts is None else f"enforced since {moment(c.enforced_ts)}",
+            _state(c),
             number(c.score),
             number(c.members),
             number(c.ledger.output_tokens_24h),
@@ -41,3 +42,9 @@ def describe(view: CampaignsView) -> str:
         for c in view.campaigns
     ]
     return table(heads, rows, right="score accounts output/24h output/30d")
+
+
+def _state(c: CampaignSummary) -> str:
+    if c.enforced_ts is not None:
+        return f"enforced since {moment(c.enforced_ts)}"
+    return "watched, under trial" if c.trial and c.trial.state == "running" else "watched"

@@ -39,6 +39,7 @@ def describe(view: StatusView) -> str:
         *(f"taken      {line}" for line in _taken(view.enforcer)),
         *(f"others     {line}" for line in _others(view.enforcer.audit)),
         f"campaigns  {_campaigns(view.engine)}",
+        f"trials     {_trials(view.engine)}",
         *(f"blind      {line}" for line in _blind(view.engine)),
         f"rules      {view.rules_loaded:,} loaded",
         *(f"input      {_input(one)}" for one in view.inputs),
@@ -82,6 +83,13 @@ def _campaigns(engine: EngineStatus) -> str:
     watched = engine.campaigns - engine.enforced_campaigns
     members = count(engine.members, "account")
     return f"{engine.enforced_campaigns:,} enforced with {members}, {watched:,} watched"
+
+
+def _trials(engine: EngineStatus) -> str:
+    if not engine.trials.enabled:
+        return "off"
+    accounts = count(engine.trials.accounts, "account")
+    return f"on, {count(engine.trials.running, 'campaign')} under trial with {accounts} slowed"
 
 
 def _blind(engine: EngineStatus) -> list[str]:

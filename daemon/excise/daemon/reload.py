@@ -27,6 +27,7 @@ LIVE_KEYS = frozenset(
         "ports",
         "never_block",
         "tenants",
+        "trials",
         "tiers",
         "policy",
         "governor",

@@ -436,7 +436,7 @@ class Judge:
         stored = list(decisions)
         self.docket.adopt(stored, strikes, now)
         self.crowd.remind()
-        self.trials.remind()
+        self.trials.adopt(now)
         self._prefixes.clear()
         self._texts.clear()
         self._reviews.clear()

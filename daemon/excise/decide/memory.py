@@ -83,8 +83,10 @@ class Notes(msgspec.Struct, frozen=True, kw_only=True):
     waiting: dict[str, list[int]]
     waves: dict[str, float]
     counted: tuple[float, int, int] | None
-    #: when the window of trials ends, the last trial of each campaign, accounts taken out of them
+    #: when the window of trials ends and how long it is, the last trial of each campaign, and
+    #: accounts taken out of them
     border: float
+    window_s: float
     trials: list[Trial]
     untried: list[int]
 
@@ -173,7 +175,8 @@ def load_times(judge: Judge, arrays: Arrays) -> None:
     for name, column in columns.items():
         stored = arrays[name][: len(column)]
         column[: len(stored)] = stored.astype(np.float64)
-    judge.trials.marks.load(*(arrays[name].astype(np.float64) for name in MARKS))
+    if judge.trials.border:
+        judge.trials.marks.load(*(arrays[name].astype(np.float64) for name in MARKS))
 
 
 def _check(world: World, arrays: Arrays) -> None:
@@ -241,6 +244,7 @@ def notes(
         waves=judge.crowd.waves,
         counted=judge.docket.counted,
         border=judge.trials.border,
+        window_s=judge.trials.wanted.duration_s,
         trials=list(judge.trials.trials.values()),
         untried=sorted(judge.trials.draw.released),
     )
@@ -269,9 +273,10 @@ def recall(judge: Judge, note: Notes, rules: dict[str, Rule]) -> None:
     judge.crowd.load(note.campaigns, note.released, note.serial, note.extra["now"])
     judge.crowd.waiting, judge.crowd.waves = dict(note.waiting), dict(note.waves)
     judge.docket.counted = note.counted
-    judge.trials.border = note.border
-    judge.trials.trials = {t.number: t for t in note.trials}
-    judge.trials.draw.released.update(note.untried)
+    wanted = judge.trials.wanted
+    same = wanted.enabled and wanted.duration_s == note.window_s
+    border = note.border if same else 0.0
+    judge.trials.resume(border, note.trials, note.untried, note.extra["now"])
 
 
 def pack(arrays: Arrays, note: Notes) -> bytes:

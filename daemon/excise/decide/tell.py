@@ -8,7 +8,7 @@ from excise.campaigns.register import Campaign
 from excise.decide.explain import evidence_views
 from excise.decide.judge import Judge
 from excise.decide.score import Score
-from excise.decide.words import evidence_sentence, number
+from excise.decide.words import evidence_sentence, number, trial_sentence
 from excise.errors import NotFoundError
 from excise.features.conduct import DAY_S
 from excise.features.interner import Rows
@@ -166,7 +166,8 @@ def _sentences(
         if campaign.enforced_at
         else _watched(score, judge.docket.settings.policy)
     )
-    return [size, ledger, *_linked(campaign), *evidence, *stands]
+    tried = [trial_sentence(brief.trial, now)] if brief.trial else []
+    return [size, ledger, *_linked(campaign), *evidence, *tried, *stands]
 
 
 def _enforced(campaign: Campaign, counts: dict[str, int], now: float) -> tuple[str, ...]:

@@ -36,6 +36,11 @@ REST_S = DAY_S
 LEAST_SHARE = 0.1
 #: most accounts of a host that are in trials at once, and their most share of the day's accounts
 MOST, MOST_SHARE = 2_000, 0.1
+#: a pass that comes so little before a border meets it: by how much a clock was set back is known
+#: to seconds
+EARLY_S = 30.0
+#: why a trial that was under way when the configuration changed says nothing
+OTHER = "trials came to be off, or of another duration"
 End = Callable[[Decision, Op, float], None]
 Assess = Callable[[int, float], None]
 
@@ -105,7 +110,7 @@ class Trials:
         """Take over changed settings; trials end where they are turned off or last otherwise."""
         before, self.wanted = self.wanted, wanted
         if before.enabled and (not wanted.enabled or wanted.duration_s != before.duration_s):
-            self._begin_anew("trials were turned off, or their duration was changed", now)
+            self._begin_anew(OTHER, now)
         self.recheck(now)
 
     # On a pass
@@ -113,7 +118,7 @@ class Trials:
     def close(self, now: float) -> None:
         """Count a window where one ends, and measure the trials that end with it."""
         self._opens = False
-        if not self.wanted.enabled or now < self.border:
+        if not self.wanted.enabled or now < self.border - EARLY_S:
             return
         window_s = self.wanted.duration_s
         if not self.border or now >= self.border + window_s:
@@ -131,6 +136,8 @@ class Trials:
         if self.pinned is not None:
             return np.full(len(numbers), self.pinned)
         found = np.zeros(len(numbers))
+        if not self.wanted.enabled:
+            return found
         for i, number in enumerate(numbers.tolist()):
             trial = self.trials.get(number)
             if trial and trial.ended and not trial.result.void and now - trial.ended < REST_S:
@@ -307,8 +314,21 @@ class Trials:
         if self.trials:
             self._drop(rows.tolist())
 
-    def remind(self) -> None:
-        """Set the timers of waves, after the docket has forgotten its timers."""
+    def resume(self, border: float, trials: list[Trial], released: list[int], now: float) -> None:
+        """Take over what was stored; `border` is 0.0 where its windows are not those of today."""
+        self.border, self.trials = border, {t.number: t for t in trials}
+        self.draw.released.update(released)
+        if not border:
+            for trial in self._running():
+                trial.ended, trial.result = now, says_nothing(OTHER)
+
+    def adopt(self, now: float) -> None:
+        """Lift throttles of trials that are over, and set the timers of waves."""
+        slowed = {row for trial in self._running() for row in trial.slowed}
+        for decision in list(self._docket.book.active.values()):
+            row = self._world.accounts.rows.get(decision.target)
+            if decision.origin is Origin.TRIAL and row not in slowed:
+                self._end(decision, Op.LIFT, now)
         for trial in self._running():
             if trial.waiting:
                 self._docket.remind(trial.wave, Plane.ACCOUNT, trial.timer)

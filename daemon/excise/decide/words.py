@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from excise.decide.score import Evidence, Score
+from excise.model.view import TrialView
 from excise.rules.schema import Comparison
 
 
@@ -24,6 +25,24 @@ def evidence_sentence(e: Evidence) -> str:
     """Say what one rule saw."""
     seen = ", ".join(compared(c, n) for c, n in zip(e.rule.when, e.numbers, strict=False))
     return f"{e.rule.about.rstrip('.')}: {seen}"
+
+
+def trial_sentence(trial: TrialView, now: float) -> str:
+    """Say how a campaign's last trial went."""
+    which = f"{number(trial.slowed)} of its accounts are slowed, {number(trial.rest)} watched"
+    if trial.state == "running":
+        left = max(0.0, trial.until_ts - now) / 60
+        return f"It is under trial: {which}, {left:.0f} min left."
+    ago = f"{number(round((now - trial.until_ts) / 3600, 1))} h ago"
+    if trial.state == "void":
+        return f"A trial that ended {ago} says nothing: {trial.why}."
+    gained, lost = number(trial.gained_requests or 0.0), number(trial.lost_requests or 0.0)
+    came = "made up for it" if trial.state == "shifted" else "did not make up for it"
+    return (
+        f"In a trial that ended {ago} {number(trial.slowed)} of its accounts were slowed and fell "
+        f"short of {lost} requests; the other {number(trial.rest)} {came}: they had {gained} more "
+        f"than accounts in no campaign had in proportion (p {trial.p or 1.0:.2g})."
+    )
 
 
 def reason(score: Score) -> str:

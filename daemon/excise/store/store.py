@@ -16,7 +16,7 @@ import msgspec
 
 from excise.decide.book import STRIKE_MEMORY_S
 from excise.errors import StoreError
-from excise.model.decision import Decision, DecisionEvent, Op, Posture
+from excise.model.decision import Decision, DecisionEvent, Op, Origin, Posture
 from excise.store.schema import connect, set_aside
 
 #: a cursor that is this is deleted
@@ -194,7 +194,8 @@ class Store:
             "INSERT OR REPLACE INTO events VALUES (?, ?, ?, ?, ?)",
             (serial, event.ts, event.op.value, decision.id, msgspec.json.encode(decision).decode()),
         )
-        if event.op in ENDS and decision.enforcing:
+        earned = decision.enforcing and decision.origin is not Origin.TRIAL
+        if event.op in ENDS and earned:
             self._db.execute(
                 "INSERT OR REPLACE INTO strikes VALUES (?, ?, ?, ?)",
                 (decision.plane.value, decision.target, decision.strikes + 1, event.ts),

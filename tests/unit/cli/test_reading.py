@@ -19,6 +19,7 @@ taken      by throttles egress 7 packets, 10.0 KiB
 taken      of it crawl: egress 7 packets, 10.0 KiB
 others     1 change, last 1970-01-01T00:16:39Z nft (pid 4711) deleted table ip excise
 campaigns  1 enforced with 60 accounts, 0 watched
+trials     off
 blind      prompt is hardly ever logged: no templates
 rules      2 loaded
 input      /var/log/nginx/excise.log (record): following, 0 bytes behind, 12,345 records, \

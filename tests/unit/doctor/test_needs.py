@@ -33,6 +33,8 @@ def fires(rule, test, **changes):
 
     capacity = Capacity(512, 512, 256, 256, 64, 64, 1024)
     engine = Engine(Settings(capacity=capacity, asns=documented_asns()), Rulebook((rule,)))
+    if test.substitution is not None:
+        engine.set_substitution(test.substitution)
     records = [msgspec.structs.replace(record, **changes) for record in expand(test)]
     engine.step([Observed(records)])
     return any(view.hits for view in engine.rules())
