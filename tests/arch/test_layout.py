@@ -63,6 +63,7 @@ EXCEPTIONS = {
     "decide/crowd": "tests/unit/engine/test_campaigns.py",
     "decide/desired": "tests/property/test_plan.py",
     "decide/docket": "tests/unit/engine/test_{climbing,governor}.py",
+    "decide/draw": "tests/unit/decide/test_trials.py",
     "decide/explain": "tests/unit/engine/test_telling.py",
     "decide/fleets": "tests/unit/engine/test_campaigns.py",
     "decide/governor": "tests/unit/engine/test_governor.py",

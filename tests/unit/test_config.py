@@ -26,7 +26,7 @@ from excise.config.parse import KEYS
 from excise.errors import ConfigError
 from excise.model.decision import Posture, Tier
 from excise.model.portguard import PortGuard
-from excise.model.settings import Capacity, Governor, Policy, Settings
+from excise.model.settings import Capacity, Governor, Policy, Settings, Trials
 
 SOURCES = "file, stdin, journal, syslog, datagram, http"
 CHECKOUT = Path(__file__).parents[2]
@@ -81,6 +81,7 @@ state: /srv/state
 api: {socket: /srv/s.sock, listen: "[::1]:7788"}
 policy: {throttle: 50, ttl_drop: 2h}
 governor: {max_share: 0.1, free: 5}
+trials: {enabled: true, share: 0.2, duration: 1h}
 capacity: {clients: 4096}
 log: {file: /srv/log, level: debug, format: json}
 protect_operator: false
@@ -103,6 +104,7 @@ guard: {ports: [8000, 8000, 8001], allow: [192.0.2.0/24, "2001:db8::/32"]}
             api=ApiConfig(Path("/srv/s.sock"), ("::1", 7788)),
             policy=Policy(throttle=50.0, ttl_drop_s=7200.0),
             governor=Governor(max_share=0.1, free=5),
+            trials=Trials(enabled=True, share=0.2, duration_s=3600.0),
             capacity=Capacity(clients=4096),
             log=LogConfig(Path("/srv/log"), LogLevel.DEBUG, LogFormat.JSON),
             protect_operator=False,
@@ -393,3 +395,25 @@ def test_the_example_configuration_is_the_defaults_written_out():
     path = CHECKOUT / "etc" / "excise.yaml"
 
     assert dataclasses.replace(Config(), path=path) == load(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("trials: {share: 0.5}", "excise.yaml:1:17: share is out of range: 0.5 (from 0.1 to 0.2)"),
+        ("trials: {share: 15%}", "excise.yaml:1:17: share must be a number, found '15%'"),
+        ("trials: {duration: 5m}", "excise.yaml:1:20: duration is out of range: 300"),
+        ("trials: {enabled: 1}", "excise.yaml:1:19: enabled must be true or false"),
+        ("trials: {enable: true}", "excise.yaml:1:10: unknown key 'enable'"),
+        ("trials: true", "excise.yaml:1:9: trials must be a mapping"),
+        (
+            "trials: {duration: 25m}",
+            "excise.yaml:1:9: trials duration of 1500s is not that of whole",
+        ),
+        ("policy: {campaign_pass: 1h}\ntrials: {}", "excise.yaml:2:9: trials duration of 1800s"),
+    ],
+)
+def test_trials_that_cannot_be_are_refused_with_their_place(read, text, expected):
+    _, errors = read(text)
+
+    assert [expected] == [error[: len(expected)] for error in errors]

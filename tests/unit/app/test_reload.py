@@ -9,7 +9,7 @@ from excise.errors import InvalidError
 from excise.host import Places
 from excise.model.decision import Posture
 from excise.model.portguard import PortGuard
-from excise.model.settings import DEFAULT_TIERS, Policy
+from excise.model.settings import DEFAULT_TIERS, Policy, Trials
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,7 @@ from excise.model.settings import DEFAULT_TIERS, Policy
         {"tiers": DEFAULT_TIERS[:1]},
         {"policy": Policy(drop=90.0)},
         {"protect_operator": False},
+        {"trials": Trials(enabled=True)},
         {"guard": PortGuard((8000,))},
     ],
 )

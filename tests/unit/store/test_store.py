@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from excise.errors import StoreError
-from excise.model.decision import Action, Decision, DecisionEvent, Op, Plane, Posture
+from excise.model.decision import Action, Decision, DecisionEvent, Op, Origin, Plane, Posture
 from excise.store.schema import MIGRATIONS
 from excise.store.store import Batch, PostureChoice, Retention, Store
 
@@ -71,6 +71,15 @@ def test_an_ended_decision_is_no_longer_active_and_leaves_a_strike(store, op):
 
     assert stored.decisions == ()
     assert stored.strikes == {("network", "203.0.113.7/32"): 3}
+
+
+def test_a_trial_s_decision_leaves_no_strike(store):
+    tried = replace(DROP, origin=Origin.TRIAL)
+    store.commit(batch((1, DecisionEvent(100.0, Op.ADD, tried))))
+    assert store.load().decisions == (tried,)
+    store.commit(batch((2, DecisionEvent(200.0, Op.EXPIRE, tried))))
+
+    assert store.load().strikes == {}
 
 
 def test_a_failing_batch_leaves_neither_decision_nor_cursor(store):
