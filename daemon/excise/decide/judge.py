@@ -257,7 +257,7 @@ class Judge:
         if self.crowd.is_wave(target):
             self.fleets.wave(target, at)
             return
-        if self.trials.is_wave(target):
+        if decision is None and self.trials.is_wave(target):
             self.trials.wave(target, at)
             return
         if decision is None:

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from msgspec.structs import replace
 
 from excise import __version__
+from excise.model.view import TrialsView, TrialView
 
 TEXTS = {
     ("status",): f"""\
@@ -182,3 +184,31 @@ def test_doubt_about_peers_is_told_where_people_look(excise, served):
     shown = excise("status", socket=served.socket_path)
     told = "peers      doubted, no network is enforced: 3 addresses carry 98% of requests"
     assert told in shown.stdout.splitlines()
+
+
+def test_trials_are_told_in_the_status_and_beside_their_campaign(excise, served, monkeypatch):
+    engine = served.control.engine
+    status, listed = engine.status(), engine.campaigns()
+    on = replace(status, trials=TrialsView(enabled=True, running=1, accounts=24))
+    monkeypatch.setattr(engine, "status", lambda: on)
+    trial = TrialView(
+        state="running",
+        begun_ts=900.0,
+        until_ts=2700.0,
+        slowed=24,
+        rest=96,
+        expected_z=5.2,
+        p=None,
+        gained_requests=None,
+        lost_requests=None,
+        why="",
+    )
+    watched = [replace(c, enforced_ts=None, trial=trial) for c in listed]
+    monkeypatch.setattr(engine, "campaigns", lambda: watched)
+
+    shown = excise("status", socket=served.socket_path).stdout.splitlines()
+    assert "trials     on, 1 campaign under trial with 24 accounts slowed" in shown
+    shown = excise("campaigns", socket=served.socket_path).stdout
+    assert "c-1  watched, under trial" in shown
+    told = json.loads(excise("campaigns", "--json", socket=served.socket_path).stdout)
+    assert ("running", 24) == tuple(told["campaigns"][0]["trial"][k] for k in ("state", "slowed"))
