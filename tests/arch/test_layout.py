@@ -127,7 +127,6 @@ EXCEPTIONS = {
     "features/batch": "tests/unit/features/test_values.py",
     "features/clock": "tests/fault/test_clock.py",
     "features/interner": "tests/unit/features/test_forgetting.py",
-    "features/links": "tests/unit/features/test_forgetting.py",
     "features/population": "tests/unit/rules/test_compile.py",
     "features/sketch": "tests/property/test_features.py",
     "features/state": "tests/property/test_decay.py",

@@ -78,8 +78,7 @@ class Links:
 
     def uses(self, client: int) -> list[int]:
         """Return the uses of a client, in no order that matters."""
-        rows = np.array(self._of_client.of(client), dtype=np.int64)
-        uses: list[int] = self.use[rows[self.last[rows] > 0]].tolist()
+        uses: list[int] = self.use[self._seen(self._of_client.of(client))].tolist()
         return uses
 
     def share(self, client: int, uses: Container[int]) -> float:
@@ -92,7 +91,7 @@ class Links:
 
         The lesser, because one long answer among a tenant's thousand short ones is no takeover.
         """
-        rows = self._of_client.of(client)
+        rows = self._seen(self._of_client.of(client))
         whole, parts = [0.0, 0.0], dict[int, list[float]]()
         uses, sums = self.use[rows].tolist(), self.sums[rows].tolist()
         for use, (requests, tokens) in zip(uses, sums, strict=True):
@@ -105,9 +104,13 @@ class Links:
             for group, part in parts.items()
         }
 
-    def _by_output(self, found: list[int]) -> Rows:
+    def _seen(self, found: list[int]) -> Rows:
+        """Return the links that have counted: a piece makes its links before it commits them."""
         rows = np.array(found, dtype=np.int64)
-        rows = rows[self.last[rows] > 0]  # a piece makes its links before it commits them
+        return rows[self.last[rows] > 0]
+
+    def _by_output(self, found: list[int]) -> Rows:
+        rows = self._seen(found)
         return rows[np.lexsort((rows, -self.sums[rows, OUTPUT]))]
 
     def dump(self) -> dict[str, NDArray[np.generic]]:
