@@ -45,6 +45,8 @@ records = st.builds(
     path=text.map(without_query),
     duration=seconds,
     ttfb=seconds,
+    tcp_rtt=seconds,
+    tls_handshake=seconds,
     temperature=st.just(-1.0) | st.floats(0, 1e6),
     prompt=st.lists(digits, max_size=8).map(tuple),
     simhash=st.just("") | st.integers(0, 2**64 - 1).map("{:016x}".format),

@@ -40,6 +40,8 @@ inputs:
           user_agent: [request, headers, "User.Agent"]
           status: {path: code, or: status}
           duration: {path: took, unit: ms}
+          tcp_rtt: {path: rtt, unit: us}
+          tls_handshake: {path: handshake, unit: ms}
           output_tokens: usage.completion_tokens
           credential: request.headers.Authorization
 """
@@ -49,7 +51,8 @@ def test_a_mapping_of_keys():
     line = (
         b'{"at":1795444646250,"request":{"remote_ip":"198.51.100.1","uri":"/v1/x?key=1","headers":'
         b'{"X-Forwarded-For":["192.0.2.66","192.0.2.7"],"User.Agent":["curl"],"Authorization":'
-        b'["Bearer sk-1"]}},"status":200,"took":1500,"usage":{"completion_tokens":7}}'
+        b'["Bearer sk-1"]}},"status":200,"took":1500,"rtt":5012,"handshake":105,'
+        b'"usage":{"completion_tokens":7}}'
     )
     expected = Record(
         ts=1795444646.25,
@@ -59,6 +62,8 @@ def test_a_mapping_of_keys():
         user_agent="curl",
         status=200,
         duration=1.5,
+        tcp_rtt=0.005012,
+        tls_handshake=0.105,
         output_tokens=7,
         account="4a66100d46cd67cebda6f4abfadf57ef",
     )

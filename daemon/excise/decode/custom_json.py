@@ -37,7 +37,7 @@ UNITS: Mapping[str, float] = MappingProxyType({"s": 1.0, "ms": 1e-3, "us": 1e-6,
 #: ways to write a moment
 TIMES = ("auto", "rfc3339", "common", "epoch_s", "epoch_ms", "epoch_us", "epoch_ns")
 MOMENTS = frozenset({"ts", "started"})
-DURATIONS = frozenset({"duration", "ttfb"})
+DURATIONS = frozenset({"duration", "ttfb", "tcp_rtt", "tls_handshake"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,22 @@ from excise.decode import slots
 from excise.decode.base import DecodeContext
 from excise.decode.fields import FIELDS
 from excise.decode.jsonformat import JsonDecoder
-from excise.decode.readers import milliseconds, or_plaintext, whole
+from excise.decode.readers import microseconds, milliseconds, or_plaintext, whole
 from excise.decode.shape import Row, Shape, record_rows, slot_rows
 from excise.decode.slots import Slot
 from excise.decode.times import Times
 
 NAME = "haproxy-json"
+
+
+def _handshake(value: object) -> object:
+    """Return the seconds of `%Th`; 0 is what HAProxy writes where there was no handshake to time.
+
+    That is in plaintext, and of every request but the first of a connection.
+    """
+    return milliseconds(value) or None
+
+
 _KEYS: Mapping[str, Slot] = {
     "ci": Slot(slots.REMOTE),
     "src": Slot(slots.REMOTE),
@@ -39,6 +49,9 @@ _KEYS: Mapping[str, Slot] = {
     "Tr": Slot("ttfb", milliseconds),
     "Ta": Slot("duration", milliseconds),
     "Tt": Slot("duration", milliseconds),
+    "Th": Slot("tls_handshake", _handshake),
+    "fc_rtt": Slot("tcp_rtt", milliseconds),
+    "fc_rtt_us": Slot("tcp_rtt", microseconds),
     "sslv": Slot("tls", or_plaintext),
     "ssl_fc_sni": Slot("sni"),
     "ssl_fc_alpn": Slot("alpn"),
@@ -49,7 +62,6 @@ _UNNEEDED = frozenset(
     [
         "T",
         "Tc",
-        "Th",
         "Ti",
         "Tl",
         "TR",

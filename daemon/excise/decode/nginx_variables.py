@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from excise.decode import slots
 from excise.decode.base import DecodeContext
-from excise.decode.readers import last, or_plaintext
+from excise.decode.readers import last, microseconds, or_plaintext
 from excise.decode.slots import Slot
 from excise.decode.times import Times
 
@@ -40,6 +40,7 @@ _FIXED: Mapping[str, Slot] = MappingProxyType(
         "body_bytes_sent": Slot("bytes_out"),
         "request_time": Slot("duration"),
         "upstream_header_time": Slot("ttfb", last),
+        "tcpinfo_rtt": Slot("tcp_rtt", microseconds),
         "ssl_protocol": Slot("tls", or_plaintext),
         "ssl_alpn_protocol": Slot("alpn"),
         "ssl_server_name": Slot("sni"),

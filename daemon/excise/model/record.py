@@ -33,6 +33,9 @@ class Record(msgspec.Struct, frozen=True, gc=False):
 
     `ts` is epoch seconds at the end of the request; `duration` and `ttfb` are seconds.
     `peer` is the socket's peer: `""` where it is the client itself.
+    `tcp_rtt` and `tls_handshake` are seconds too: the round trip of the TCP connection as the kernel
+    measured it, and the time from accepting the connection to the end of its TLS handshake, told
+    by the first request of a connection alone.
     `unbelieved_hops`: how many hops a header tells that nobody trusted vouches for.
     Write fields by name; by place is for decoders, whom it saves half of the cost.
     Names are those of `short_name`. No field ever holds prompt or completion text.
@@ -72,6 +75,8 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     temperature: Annotated[float, msgspec.Meta(ge=0.0, le=1e6)] = -1.0
     stream: bool | None = None
     unbelieved_hops: Count = -1
+    tcp_rtt: Seconds = -1.0
+    tls_handshake: Seconds = -1.0
 
 
 def short_name(text: str) -> str:
