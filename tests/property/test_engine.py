@@ -89,6 +89,13 @@ RULES = Rulebook(
             Comparison("output_tokens_1h", above=Population(0.5, floor=1500.0)),
             weight=45.0,
         ),
+        rule(
+            13,
+            Family.NETWORK,
+            Kind.CLIENT,
+            Comparison("handshake_ratio", above=3.0),
+            Comparison("handshakes", above=Relative("requests_24h", times=0.2)),
+        ),
     )
 )
 
@@ -130,6 +137,8 @@ def records(draw):
                 tls=rng.choice(("none", "TLSv1.3", "TLSv1.3")),
                 user_agent=rng.choice(STACKS),
                 prompt=rng.choice(((), ("aa",), ("bb", "cc"))),
+                tcp_rtt=rng.choice((-1.0, 0.005, 0.02, 0.1)),
+                tls_handshake=rng.choice((-1.0, 0.0, 0.055, 0.11, 0.3)),
             )
         )
     return out

@@ -99,6 +99,7 @@ def explain(judge: Judge, text: str, now: float) -> Explanation:
         decisions=tuple(d.id for d in decisions),
         sentences=(
             *_traffic(subject, features),
+            *_handshakes(features),
             *_score_sentences(judge, score, own_name=not around),
             *(f"{evidence_sentence(e)}." for e in score.evidence),
             *(line for name, of in around for line in _network_sentences(name, of)),
@@ -179,6 +180,17 @@ def _traffic(subject: Subject, f: dict[str, float]) -> list[str]:
         f"{subject.kind.value} {subject.name}: {number(f['total'])} requests since it was first "
         f"seen {number(f['age_s'] / 3600)} h ago; over the last day about "
         f"{number(f['requests_24h'])} requests and {number(f['output_tokens_24h'])} output tokens."
+    )
+    return [text]
+
+
+def _handshakes(f: dict[str, float]) -> list[str]:
+    """Say how far a client's TLS sessions reach beyond its connections, where that is known."""
+    if not f.get("tls_handshake_ms"):
+        return []
+    text = (
+        f"Its TLS handshakes take {number(f['tls_handshake_ms'])} ms at least, round trips of its "
+        f"connections {number(f['tcp_rtt_ms'])} ms ({number(f['handshakes'])} connections timed)."
     )
     return [text]
 

@@ -105,6 +105,7 @@ def dump_world(world: World) -> Arrays:
         for name, sketch in table.sketches.items():
             out[f"{kind.value}.{name}.now"] = sketch.now[:used]
             out[f"{kind.value}.{name}.before"] = sketch.before[:used]
+        out |= table.handshakes.dump() if table.handshakes is not None else {}
     clients = len(world.clients.keys)
     for name, column in world.client_columns().items():
         out[f"client.{name}"] = column[:clients]
@@ -142,6 +143,8 @@ def load_world(world: World, arrays: Arrays) -> None:
         for name, sketch in table.sketches.items():
             sketch.now[:used] = arrays[f"{kind.value}.{name}.now"]
             sketch.before[:used] = arrays[f"{kind.value}.{name}.before"]
+        if table.handshakes is not None:
+            table.handshakes.load(arrays)
     for name, column in world.client_columns().items():
         column[: len(world.clients.keys)] = arrays[f"client.{name}"]
     world.links.load(arrays)
@@ -187,6 +190,8 @@ def _check(world: World, arrays: Arrays) -> None:
     sizes = {label: (len(arrays[name]), table.capacity) for label, (name, table) in rows.items()}
     sizes["tie"] = len(arrays["ties.account"]), len(world.conduct.ties.account)
     sizes["handoff"] = len(arrays["handoffs.taker"]), world.conduct.handoffs.capacity
+    clients = world.tables[Kind.CLIENT].capacity
+    sizes["handshake"] = len(arrays["handshakes.now"]), clients
     wholes = world.conduct.dialogues.wholes
     sizes["dialogue"] = len(arrays["dialogues.wholes"]), wholes.capacity
     sizes["link"] = len(arrays["links.client"]), len(world.links.client)

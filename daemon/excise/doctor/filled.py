@@ -26,6 +26,8 @@ FILLED: Mapping[str, Callable[[Record], bool]] = MappingProxyType(
         "bytes_out": lambda r: r.bytes_out >= 0,
         "status": lambda r: r.status >= 0,
         "duration": lambda r: r.duration >= 0,
+        "tcp_rtt": lambda r: r.tcp_rtt > 0,
+        "tls_handshake": lambda r: r.tls_handshake > 0,
         "tls": lambda r: bool(r.tls),
         "ja4": lambda r: bool(r.ja4),
         "user_agent": lambda r: bool(r.user_agent),

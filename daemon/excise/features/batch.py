@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from excise.features.handshakes import Whole, timed
 from excise.model.record import Record
 
 Column = NDArray[np.float64]
@@ -48,9 +49,15 @@ class Batch:
     tokens: NDArray[np.bool_]
     model: list[str]
     simhash: list[str]
+    #: times of handshakes, see `timed`; None where no record tells any
+    handshakes: Whole | None = None
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def timed(self, at: slice) -> Whole | None:
+        """Return the times of handshakes of some records."""
+        return None if self.handshakes is None else self.handshakes[at]
 
 
 def columns(records: Sequence[Record]) -> Batch:
@@ -63,7 +70,7 @@ def columns(records: Sequence[Record]) -> Batch:
         np.array(f, dtype=np.float64) for f in fields[:6]
     )
     logprobs, biased = (np.array(f, dtype=np.float64) for f in fields[6:8])
-    tls, peer, prompt, org, model, simhash, clients = fields[8:15]
+    tls, peer, prompt, org, model, simhash, shakes, clients = fields[8:16]
     sums = np.empty((n, 5))
     sums[:, 0] = 1.0
     sums[:, 1] = np.maximum(tokens_in, 0.0)
@@ -71,17 +78,21 @@ def columns(records: Sequence[Record]) -> Batch:
     sums[:, 3] = np.maximum(bytes_out, 0.0)
     sums[:, 4] = status >= 400
     llm = ((tokens_out > 0) & (status < 400)).astype(np.float64)
-    direct = [not p or p == c for p, c in zip(peer, clients, strict=True)] if any(peer) else None
+    direct = (
+        np.array([not p or p == c for p, c in zip(peer, clients, strict=True)], dtype=np.float64)
+        if any(peer)
+        else np.ones(n)
+    )
     return Batch(
         ts=ts,
         sums=sums,
         llm=llm,
         plaintext=np.array([t == "none" for t in tls], dtype=np.float64),
-        direct=np.ones(n) if direct is None else np.array(direct, dtype=np.float64),
+        direct=direct,
         unbelieved=(hops > 0).astype(np.float64),
         log_input=np.log2(1.0 + sums[:, 1]) * llm,
         log_output=np.log2(1.0 + sums[:, 2]) * llm,
-        keys=list(zip(clients, *fields[15:], strict=True)),
+        keys=list(zip(clients, *fields[16:], strict=True)),
         template=[p[0] if p else "" for p in prompt],
         peers=peer if any(peer) else None,
         output=np.where(tokens_out >= 0, sums[:, 2], sums[:, 3] / BYTES_PER_TOKEN),
@@ -91,7 +102,16 @@ def columns(records: Sequence[Record]) -> Batch:
         tokens=tokens_out >= 0,
         model=model,
         simhash=simhash,
+        handshakes=_handshakes(records, shakes, direct),
     )
+
+
+def _handshakes(records: Sequence[Record], told: list[float], direct: Column) -> Whole | None:
+    """Return times of handshakes; most logs tell none, and pay for no more than the question."""
+    if told.count(-1.0) == len(told):
+        return None
+    rtt = np.fromiter((r.tcp_rtt for r in records), dtype=np.float64, count=len(told))
+    return timed(rtt, np.array(told, dtype=np.float64), direct)
 
 
 def _fields(records: Sequence[Record]) -> list[list[Any]]:
@@ -119,6 +139,7 @@ _NAMES = (
     "org",
     "model",
     "simhash",
+    "tls_handshake",
     "client",
     "account",
     "ja4",

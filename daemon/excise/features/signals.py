@@ -17,9 +17,12 @@ NEEDED = {
     "client stack": "uses: a stolen key beside its owner's",
     "model": "a group's move to a new model",
     "simhash": "questions that are each asked once",
+    "tls_handshake": "proxies that clients come through",
 }
 #: a field that fewer requests than this have is as good as not logged
 BLIND = 0.05
+#: of a connection only the first request tells it, and connections last
+BLIND_TO_HANDSHAKES = 0.001
 #: requests that the shares look back on
 MEMORY = 10_000.0
 
@@ -34,6 +37,7 @@ class Signals:
         """Count the records of a piece."""
         keys = batch.keys[at]
         answered = batch.sums[at, 4] == 0
+        times = batch.timed(at)
         fields = (
             np.ones(len(keys), dtype=bool),
             np.array([bool(k[1]) for k in keys]),
@@ -43,6 +47,7 @@ class Signals:
             np.array([bool(k[2] or k[3]) for k in keys]),
             np.array([bool(m) for m in batch.model[at]]),
             np.array([bool(s) for s in batch.simhash[at]]),
+            np.zeros(len(keys), dtype=bool) if times is None else times[:, 0] > 0,
         )
         self.seen *= max(0.0, 1.0 - len(keys) / MEMORY)
         self.seen += [np.count_nonzero(f & answered) for f in fields]
@@ -56,7 +61,12 @@ class Signals:
                 field,
                 None if share is None else round(share, 3),
                 need,
-                share is not None and share < BLIND,
+                share is not None and share < _enough(field),
             )
             for (field, need), share in zip(NEEDED.items(), shares, strict=True)
         )
+
+
+def _enough(field: str) -> float:
+    """Return the share of requests from which on a field counts as logged."""
+    return BLIND_TO_HANDSHAKES if field == "tls_handshake" else BLIND

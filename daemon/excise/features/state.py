@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from excise.features.handshakes import Handshakes, Whole
 from excise.features.interner import Rows
 from excise.features.sketch import BITS, HOURS, Elements, Sketch
 from excise.features.table import DISTINCT, HALF_LIVES_S, LEDGER_S, QUANTITIES
@@ -52,13 +53,15 @@ TINY = 1e-250  # below this a decayed sum is nothing; keeps denormals out of the
 class Moment:
     """One piece's table numbers per record: the row, sums after the record, and the gap before it.
 
-    `sums` has a column per `Table.columns`; `age_s` and `idle_s` are seconds.
+    `sums` has a column per `Table.columns`; `age_s` and `idle_s` are seconds. `handshakes` are what
+    is known of them after the record, None where no record of the piece tells any.
     """
 
     rows: Rows
     sums: Matrix
     age_s: Column
     idle_s: Column
+    handshakes: Whole | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +70,14 @@ class Added:
 
     `weights` (n, 4) are 2^((ts - L) / h); `columns` (n, at least as wide as any table) starts with
     the columns of `SHARED`, already weighted; `elements` gives what each distinct count saw.
+    `handshakes`: see `timed`.
     """
 
     ts: Column
     weights: Matrix
     columns: Matrix
     elements: dict[str, Elements]
+    handshakes: Whole | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +124,7 @@ class Table:
             name: Sketch(capacity, HOURS if name == "active_hours" else BITS)
             for name in self.distinct
         }
+        self.handshakes = Handshakes(capacity) if kind is Kind.CLIENT else None
 
     def moment(self, rows: Rows, numbers: Added, source: Rows | None = None) -> Moment:
         """Work out a piece without committing it (sketches are marked at once).
@@ -134,7 +140,16 @@ class Table:
         sums[groups.order] = added
         idle_s[groups.order] = np.maximum(idle, 0.0)
         age_s[groups.order] = np.maximum(ts - self.first[groups.rows], 0.0)
-        return Moment(rows, sums, age_s, idle_s)
+        return Moment(rows, sums, age_s, idle_s, self._handshakes(groups, numbers))
+
+    def _handshakes(self, groups: Groups, numbers: Added) -> Whole | None:
+        """Take in handshakes (at once, as sketches are marked); return what is known then."""
+        if self.handshakes is None or numbers.handshakes is None:
+            return None
+        times = numbers.handshakes[groups.source]
+        known = np.empty((len(times), 3), dtype=np.int64)
+        known[groups.order] = self.handshakes.see(groups.rows, groups.starts, times)
+        return known
 
     def absorb(self, rows: Rows, numbers: Added) -> None:
         """Make a piece part of the state at once, where nobody asks for its single records."""
@@ -187,6 +202,8 @@ class Table:
         """Begin a new generation of distinct counts."""
         for name, sketch in self.sketches.items():
             self.sums[:used, self.index[name]] = sketch.turn(used)
+        if self.handshakes is not None:
+            self.handshakes.turn()
 
     def shift(self, seconds: float) -> None:
         """Take part in a clock that was set back: move all stored times."""
@@ -204,6 +221,8 @@ class Table:
         self.last[rows] = 0.0
         for sketch in self.sketches.values():
             sketch.clear(rows)
+        if self.handshakes is not None:
+            self.handshakes.clear(rows)
 
 
 def prefix(groups: Groups, base: Matrix, added: Matrix) -> None:

@@ -23,6 +23,7 @@ QUANTITIES = {
 }
 ALL = frozenset(TABLED)
 PRINCIPALS = frozenset({Kind.CLIENT, Kind.SUBNET, Kind.ACCOUNT, Kind.USE, Kind.TEMPLATE})
+CLIENTS = frozenset({Kind.CLIENT})
 #: which distinct counts each kind keeps
 DISTINCT: dict[Kind, tuple[str, ...]] = {
     Kind.CLIENT: ("accounts", "templates", "active_hours"),
@@ -88,6 +89,11 @@ def _shapes() -> list[Feature]:
         Feature("output_ratio", PRINCIPALS, "ratio", "output tokens per input token, 24 h"),
         Feature("gap_spread", PRINCIPALS, "octaves", "standard deviation of log2 gaps; 0: a clock"),
         Feature("gaps_1h", PRINCIPALS, "gaps", "gaps the spread rests on, half-life 1 h"),
+        Feature("handshakes", CLIENTS, "handshakes", "TLS handshakes timed within 12 to 24 h"),
+        Feature("tcp_rtt_ms", CLIENTS, "ms", "least round trip beside them; 0 for under five"),
+        Feature("tls_handshake_ms", CLIENTS, "ms", "least of them; 0 for under five"),
+        Feature("handshake_beyond_ms", CLIENTS, "ms", "least handshake less the least round trip"),
+        Feature("handshake_ratio", CLIENTS, "ratio", "least handshake over the least round trip"),
         Feature("output_per_client", PRINCIPALS - {Kind.CLIENT}, "tokens", "24 h tokens a client"),
         Feature(
             "output_per_account",

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from excise.features import handshakes
 from excise.features.interner import Rows
 from excise.features.sketch import ESTIMATE
 from excise.features.state import HALF_LIVES, Column, Matrix, Moment, Table
@@ -61,6 +62,15 @@ class View:
         if name in {"active_hours", "total"}:
             return value
         return ESTIMATE[np.minimum(value.astype(np.int64), len(ESTIMATE) - 1)]
+
+    @property
+    def handshakes(self) -> handshakes.Whole:
+        """What is known of handshakes; for clients alone."""
+        known = self._moment.handshakes
+        if known is None:
+            kept = self._table.handshakes
+            known = handshakes.none(self.rows) if kept is None else kept.at(self.rows)
+        return known
 
     @property
     def age_s(self) -> Column:
@@ -117,6 +127,11 @@ _MADE: dict[str, Callable[[View], Column]] = {
     ),
     "output_ratio": lambda v: _ratio(v["output_tokens_24h"], v["input_tokens_24h"]),
     "gap_spread": lambda v: _spread(v.column("log_gap"), v.column("log_gap_sq"), v["gaps_1h"]),
+    "handshakes": lambda v: handshakes.count(v.handshakes),
+    "tcp_rtt_ms": lambda v: handshakes.rtt_ms(v.handshakes),
+    "tls_handshake_ms": lambda v: handshakes.handshake_ms(v.handshakes),
+    "handshake_beyond_ms": lambda v: handshakes.beyond_ms(v.handshakes),
+    "handshake_ratio": lambda v: handshakes.ratio(v.handshakes),
     "output_per_client": _per("output_tokens_24h", "clients"),
     "output_per_account": _per("output_tokens_24h", "accounts"),
     "requests_per_client": _per("requests_24h", "clients"),

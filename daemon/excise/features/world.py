@@ -200,7 +200,7 @@ class World:
         self.conduct.habits.absorb(batch, at, account, ts, clock, weights=weights)
         seen = self._elements(rows, near, wide, ts)
         seen["prompts"] = elements(slots(read.whole), read.known)
-        input_ = Added(ts, weights, shared, seen)
+        input_ = Added(ts, weights, shared, seen, batch.timed(at))
         # A v6 record counts in two subnets, its /56 and its /48: in both, one after the other.
         wide_at = np.flatnonzero(wide)
         twice = np.concatenate((np.arange(len(ts)), wide_at))

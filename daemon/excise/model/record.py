@@ -32,10 +32,10 @@ class Record(msgspec.Struct, frozen=True, gc=False):
     """One request. Addresses are canonical text; `""` and `-1` mean "not known".
 
     `ts` is epoch seconds at the end of the request; `duration` and `ttfb` are seconds.
+    `tcp_rtt` and `tls_handshake` are seconds too: the round trip of the connection as the kernel
+    measured it, and from accepting it to the end of its TLS handshake. Only the first request of a
+    connection tells the latter.
     `peer` is the socket's peer: `""` where it is the client itself.
-    `tcp_rtt` and `tls_handshake` are seconds too: the round trip of the TCP connection as the kernel
-    measured it, and the time from accepting the connection to the end of its TLS handshake, told
-    by the first request of a connection alone.
     `unbelieved_hops`: how many hops a header tells that nobody trusted vouches for.
     Write fields by name; by place is for decoders, whom it saves half of the cost.
     Names are those of `short_name`. No field ever holds prompt or completion text.
