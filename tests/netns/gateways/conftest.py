@@ -85,10 +85,11 @@ TOLD = """
 """
 
 
-#: beside the shipped frontend: plaintext, and an application that tells what it knows
+#: beside the shipped frontend: plaintext, PROXY protocol, an application that tells what it knows
 PLAIN = f"""\
     bind {SERVER_ADDRESS}:80
-    use_backend told if {{ path_beg /told/ }}
+    bind {SERVER_ADDRESS}:444 accept-proxy ssl crt {{directory}}/both.pem alpn h2,http/1.1
+    use_backend told if {{{{ path_beg /told/ }}}}
     default_backend model
 """
 TELLING = """
@@ -205,7 +206,8 @@ def haproxy(make_world):
     command = demo_haproxy.prepare(world)
     world.path("haproxy.key").write_text(KEY)
     conf = world.path("haproxy.cfg")
-    conf.write_text(rewrite(conf.read_text(), {"    default_backend model\n": PLAIN}) + TELLING)
+    more = {"    default_backend model\n": PLAIN.format(directory=world.directory)}
+    conf.write_text(rewrite(conf.read_text(), more) + TELLING)
     return Front(world, "haproxy", *command)
 
 

@@ -4,6 +4,7 @@ The client is 100 ms from the server; the relay is 5 ms from it, and 100 ms from
 """
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -132,6 +133,28 @@ def test_only_the_first_request_of_a_connection_tells_its_handshake(stretched):
     records = ask(stretched, SERVER_ADDRESS, [3, 1])
     assert [True, False, False, True] == [record.tls_handshake > 0 for record in records]
     assert all(0.09 < record.tcp_rtt < 0.15 for record in records)
+
+
+def curl(front, port, *more):
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    url = f"https://{SERVER_ADDRESS}:{port}/v1/chat/completions"
+    asks = ["--cacert", str(front.world.path("cert.pem")), "-d", '{"messages": []}', url, url]
+    nowhere = ["-o", "/dev/null", "-o", "/dev/null"]
+    front.world.run(front.world.client, "curl", "-sSf", *more, *asks, *nowhere)
+    return front.records(2)
+
+
+def test_so_it_is_with_http_2(haproxy):
+    records = curl(haproxy, 443, "--http2")
+    assert ["h2", "h2"] == [record.alpn for record in records]
+    assert [True, False] == [record.tls_handshake > 0 for record in records]
+
+
+def test_behind_proxy_protocol_nothing_is_told_of_the_connection(haproxy):
+    records = curl(haproxy, 444, "--haproxy-protocol")
+    assert [(-1.0, -1.0)] * 2 == [(record.tls_handshake, record.tcp_rtt) for record in records]
+    assert ["TLSv1.3"] * 2 == [record.tls for record in records]
 
 
 def test_plaintext_has_no_handshake_to_tell(haproxy):
