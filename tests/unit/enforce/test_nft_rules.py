@@ -18,6 +18,11 @@ GUARD_CALLED = ("shut", "shut_reply")
 SOME = [frozenset(n) for size in (0, 1, 2) for n in itertools.combinations(layout.OURS, size)]
 
 
+def named(shape):
+    """Return a test's name that every process gives it: sets print in no fixed order."""
+    return f"guard={shape.guard} nat={sorted(shape.nat)} shaping={shape.shaping}"
+
+
 def told(expressions):
     """Return [(name, attributes)] of packed expressions."""
     found = []
@@ -38,7 +43,7 @@ def asked(version, shape):
     }
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=named)
 def test_every_set_is_asked_by_some_rule_and_no_other_is(shape):
     for version in (4, 6):
         assert asked(version, shape) == {spec.name for spec in layout.sets_of(version, shape)}
@@ -62,7 +67,7 @@ def steps(rule):
 DROPS, ACCEPTS = b"\0\0\0\0", b"\0\0\0\1"
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=named)
 def test_loopback_passes_before_anything_is_looked_at(shape):
     for version in (4, 6):
         first = next(rule for rule in rules(version, shape) if rule.chain == "pre")
@@ -70,7 +75,7 @@ def test_loopback_passes_before_anything_is_looked_at(shape):
         assert [b"\0\0\0\1"] == steps(first)
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=named)
 def test_whoever_is_held_loses_nothing_where_he_is_allowed(shape):
     """Each rule asks for the very address that it found, whole, and asks last."""
     held = {spec.name for shelves in layout.SETS.values() for spec in shelves.of(6)}
@@ -83,7 +88,7 @@ def test_whoever_is_held_loses_nothing_where_he_is_allowed(shape):
             assert end in (DROPS, "refuse")
 
 
-@pytest.mark.parametrize("shape", SHAPES, ids=str)
+@pytest.mark.parametrize("shape", SHAPES, ids=named)
 def test_nothing_else_takes_anything_away_but_the_guard_which_asks_first(shape):
     for version in (4, 6):
         by_chain = {}
@@ -170,8 +175,8 @@ def test_the_guards_chains_are_there_only_with_a_guard():
     assert ["pre", "out", *GUARD_CALLED] == chains(rules(4, Shape(guard=True)))
 
 
-@pytest.mark.parametrize("old", SHAPES, ids=str)
-@pytest.mark.parametrize("new", SHAPES, ids=str)
+@pytest.mark.parametrize("old", SHAPES, ids=named)
+@pytest.mark.parametrize("new", SHAPES, ids=named)
 def test_another_shape_makes_what_is_missing_and_removes_what_is_too_much(old, new):
     was = {(version, spec.name) for version in (4, 6) for spec in layout.sets_of(version, old)}
     becomes = {(version, spec.name) for version in (4, 6) for spec in layout.sets_of(version, new)}
