@@ -12,6 +12,8 @@ FULL = {
     "bytes_out": 0,
     "status": 200,
     "duration": 0.0,
+    "tcp_rtt": 0.0,
+    "tls_handshake": 0.0,
     "tls": "none",
     "ja4": "t13",
     "user_agent": "c/1",

@@ -56,7 +56,8 @@ def test_shares_are_told_and_what_is_never_there(record, sample):
     records = [record(**TOLD)] * 199 + [record(**TOLD | {"account": ""})]
     _, fields = check_sample(sample(records), RULES, [])
     assert "of 200 answered requests: client 100%, account 99%, input_tokens 100%" in fields.text
-    assert fields.text.endswith("never model, duration, ja4, simhash, request_id")
+    never = "never model, duration, tcp_rtt, tls_handshake, ja4, simhash, request_id"
+    assert fields.text.endswith(never)
 
 
 def test_without_output_tokens_it_names_the_rules_and_the_snippet(record, sample):
