@@ -262,9 +262,13 @@ def test_rules_are_set_up_twice_alike_referred_to_and_undone(
     assert looks(ipset)
     assert ("", True) == (ipset.unmet(), same(wish, ipset.read()))
 
-    # sets that rules refer to stay, empty
-    ipset.lift_all()
-    assert [] == [line for line in saved(namespace) if line.startswith("add")]
+    # sets that rules refer to stay, empty: large ones by an exchange, small ones in place
+    for most in (-1, 5_000):
+        monkeypatch.setattr(module, "IN_PLACE_UP_TO", most)
+        ipset.replace(wish)
+        assert "" != "".join(line for line in saved(namespace) if line.startswith("add"))
+        ipset.lift_all()
+        assert [] == [line for line in saved(namespace) if line.startswith("add")]
     ipset.close(keep=True)
     for _ in range(2):
         namespace.shell(undo(), tools)
