@@ -160,7 +160,7 @@ class Engine:
         if now >= self._cell:
             if self._cell:
                 self.world.advance(now)
-                suspects = self.judge.suspects()
+                suspects = self.judge.roll.suspects()
                 self.baselines.refresh(self.world.tables, now, self.world.landmark, suspects)
                 self.judge.sweep(now)
                 self.judge.docket.review_peers(now)
@@ -208,7 +208,7 @@ class Engine:
         )
 
     def _held(self, kind: Kind) -> Rows:
-        return self.judge.held(kind)
+        return self.judge.roll.held(kind)
 
     def _forgotten(self, kind: Kind, rows: np.ndarray) -> None:
         self.judge.forget_rows(kind, rows)

@@ -1,12 +1,14 @@
-"""How far a client may be enforced on the network plane, for the sake of who else is there."""
+"""How far somebody may be enforced, for the sake of who else is there."""
 
 from __future__ import annotations
 
 from excise.decide.cases import Cases, one
 from excise.decide.collateral import Collateral
 from excise.decide.docket import Docket
-from excise.decide.ladder import OBSERVE
+from excise.decide.ladder import MILDEST, OBSERVE
+from excise.decide.neighbours import Neighbours
 from excise.features.world import World
+from excise.model.decision import Decision
 from excise.model.entity import Kind
 
 #: a request's client must be the socket's peer in at least this share of its traffic
@@ -14,13 +16,16 @@ DIRECT_SHARE = 0.5
 #: most doubt about who else lives at an exit of a campaign that lets it be dropped; it may be
 #: this little as the account plane meets the members anyway, and a throttle shows who else comes
 DOUBT_FLEET = 0.002
+#: an account keeps its good name while this share of its requests comes through honest uses
+OWNER_SHARE = 0.01
 
 
 class Bounds:
-    """Knows what the collateral of a client allows."""
+    """Knows what collateral allows."""
 
-    def __init__(self, world: World, cases: Cases, docket: Docket) -> None:
+    def __init__(self, world: World, cases: Cases, docket: Docket, neighbours: Neighbours) -> None:
         self._world, self._cases, self._docket = world, cases, docket
+        self._neighbours = neighbours
 
     def client(self, row: int, behind: Collateral, now: float) -> tuple[int, str]:
         """Return the highest rung for a client on the network plane, and why not higher."""
@@ -42,3 +47,14 @@ class Bounds:
         if behind.share > policy.collateral_soften:
             return top - 1, f"; throttled, not dropped: {others}"
         return top, ""
+
+    def spares(self, kind: Kind, row: int, decision: Decision, now: float) -> bool:
+        """Whether the honest behind a target have become too many for its decision."""
+        if decision.wanted < MILDEST:
+            return False
+        if kind is Kind.CLIENT:
+            most, _ = self.client(row, self._cases.collateral(row), now)
+            return decision.wanted > most
+        if kind is Kind.SUBNET:
+            return self._neighbours.alike(row, now)[1] > self._neighbours.most_honest()
+        return self._cases.honest_uses(row, now) >= OWNER_SHARE

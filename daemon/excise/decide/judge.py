@@ -12,16 +12,17 @@ from collections.abc import Iterable
 import numpy as np
 
 from excise.decide.book import Verdict
-from excise.decide.bounds import Bounds
+from excise.decide.bounds import OWNER_SHARE, Bounds
 from excise.decide.cases import Cases, Seen
+from excise.decide.cordons import Cordons
 from excise.decide.crowd import Crowd
 from excise.decide.docket import Docket
 from excise.decide.fleets import Fleets
-from excise.decide.guard import parse_network
 from excise.decide.ladder import MILDEST, NOTHING, OBSERVE
 from excise.decide.neighbours import Neighbours
-from excise.decide.prefixes import Prefix
+from excise.decide.roll import Roll
 from excise.decide.tenants import Tenants
+from excise.decide.terms import Terms
 from excise.decide.trials import Trials
 from excise.decide.watch import Watch
 from excise.decide.words import reason
@@ -36,10 +37,6 @@ from excise.rules.schema import Rule
 SETTLED_S = 30.0
 #: an entity on which no new evidence has come is judged again after this long
 RECHECK_S = 600.0
-#: how often it is looked again who lives in a prefix under decision
-REVIEW_S = 300.0
-#: an account keeps its good name while this share of its requests comes through honest uses
-OWNER_SHARE = 0.01
 
 
 class Judge:
@@ -58,7 +55,7 @@ class Judge:
         self.tenants = Tenants(world, settings.tenants)
         self.crowd = Crowd(world, self.cases, self.docket, self.tenants)
         self.settled = np.zeros(world.tables[Kind.CLIENT].capacity)
-        self.bounds = Bounds(world, self.cases, self.docket)
+        self.bounds = Bounds(world, self.cases, self.docket, self.neighbours)
         self.watch = Watch(world, self.cases)
         self.fleets = Fleets(world, self.crowd, self.settled, SETTLED_S)
         self.fleets.connect(self._assess_member, self._assess_client, self._end)
@@ -66,9 +63,11 @@ class Judge:
         self.trials.connect(self._assess_account, self._end)
         self.heard: dict[int, float] = {}
         self.judged: dict[tuple[Kind, int], float] = {}
-        self._prefixes: dict[str, Prefix] = {}
-        self._texts: dict[Prefix, str] = {}
-        self._reviews: dict[str, float] = {}
+        self.cordons = Cordons(world, self.cases, self.neighbours, self.docket, self.fleets)
+        self.cordons.connect(self._end)
+        self.roll = Roll(world, self.cases, self.docket, self.crowd, self.trials)
+        self.terms = Terms(self.cases, self.docket, self.bounds, self.cordons, self.roll)
+        self.terms.connect(self._again, self._end)
 
     def hit(self, kind: Kind, row: int, rule: Rule, now: float, seen: Seen) -> bool:
         """Take note that a rule fired for an entity; return whether to judge it now."""
@@ -121,7 +120,7 @@ class Judge:
             most, held = self.bounds.client(row, behind, now)
             if rung > most:
                 rung, why = most, why + held
-        if rung >= MILDEST and self._judge_prefix(row, now):
+        if rung >= MILDEST and self._in_cordon(row, now):
             return
         name = self.world.clients.name(row)
         campaign = self.fleets.campaign_of(score, self.cases.campaigns_of_client(row))
@@ -133,6 +132,15 @@ class Judge:
         throttled = decision is not None and MILDEST <= decision.wanted < self.docket.ladder.top
         inherits = throttled and not self.cases.has_own(row)
         self.watch.note(row, now + SETTLED_S if inherits else np.inf)
+
+    def _in_cordon(self, row: int, now: float) -> bool:
+        """Count a client as guilty; True if a prefix around it is, or comes, under decision."""
+        self.neighbours.add(row)
+        around = self.cordons.around(row, now)
+        if around is not None:
+            self._settle(row, around)
+            return True
+        return self.cordons.draw(row, now)
 
     def reconsider(self, row: int, now: float) -> None:
         """Look again at a client by which somebody came whom nothing speaks against."""
@@ -183,7 +191,7 @@ class Judge:
             if self.settled[client] <= now:
                 self._assess_client(client, now)
 
-    # Subnets and prefixes
+    # Subnets
 
     def _assess_subnet(self, row: int, now: float) -> None:
         """Judge a subnet as a whole where its members act alike."""
@@ -196,7 +204,7 @@ class Judge:
         most = self.docket.ladder.top
         if rung >= MILDEST:
             alike, honest = self.neighbours.alike(row, now)
-            if alike < policy.subnet_members or honest > self._most_honest():
+            if alike < policy.subnet_members or honest > self.neighbours.most_honest():
                 # Too many others for the subnet as a whole: its members are met one by one.
                 self.cases.hot_subnet[row] = alike >= policy.subnet_members
                 rung = most = OBSERVE
@@ -207,48 +215,6 @@ class Judge:
         verdict = Verdict(rung, score.total, score.rules, why, most)
         self.docket.apply(Plane.NETWORK, self.world.subnets.name(row), verdict, now)
 
-    def _judge_prefix(self, row: int, now: float) -> bool:
-        """Count a client as guilty; True if a prefix around it is, or comes, under decision."""
-        self.neighbours.add(row)
-        if self._inside(row, now):
-            return True
-        prefix = self.neighbours.narrowest(row, now)
-        if prefix is None or self.docket.guard.covering(parse_network(prefix.text), now):
-            return False
-        score = self.neighbours.score(prefix, now)
-        rung = self.cases.rung(self.docket.ladder, score, now)
-        if rung < MILDEST:
-            return False
-        members = len(self.neighbours.guilty.members[prefix])
-        why = f"{members} guilty clients in {prefix.text}: {reason(score)}"
-        self._prefixes[prefix.text] = prefix
-        self._texts[prefix] = prefix.text
-        if prefix.text not in self._reviews:
-            self._review_at(prefix.text, now)
-        most = self._highest(prefix)
-        if self.neighbours.only_inherits(prefix):
-            why += "; throttled, not dropped: none of its clients has evidence of its own"
-        campaign = self.fleets.campaign_of(score, self.cases.campaigns_of_client(row))
-        verdict = Verdict(min(rung, most), score.total, score.rules, why, most, campaign)
-        self.docket.apply(Plane.NETWORK, prefix.text, verdict, now)
-        return True
-
-    def _inside(self, row: int, now: float) -> bool:
-        """Whether a client is under a prefix that is at the top for a while yet; settles it."""
-        for prefix in self.neighbours.around(row):
-            text = self._texts.get(prefix)
-            decision = None if text is None else self.docket.book.get(Plane.NETWORK, text)
-            if decision is None or decision.wanted < self._highest(prefix):
-                continue
-            if decision.until - now > self.docket.half_ttl_s(decision):
-                self._settle(row, decision)
-                return True
-        return False
-
-    def _highest(self, prefix: Prefix) -> int:
-        """Return the highest rung for a prefix: one that only inherits is throttled."""
-        return self.docket.ladder.top - self.neighbours.only_inherits(prefix)
-
     # Time
 
     def run_timer(self) -> None:
@@ -256,130 +222,20 @@ class Judge:
         at, target, decision = self.docket.take_timer()
         if self.crowd.is_wave(target):
             self.fleets.wave(target, at)
-            return
-        if decision is None and self.trials.is_wave(target):
+        elif decision is None and self.trials.is_wave(target):
             self.trials.wave(target, at)
-            return
-        if decision is None:
-            self._reviews.pop(target, None)
-            return
-        if self._reviews.get(target) == at:
-            self._review(decision, at)
-        elif decision.until > at:
-            if at == self.docket.climbs_at(decision):  # else: the end it had before a renewal
-                self._reassess(decision, at)
-        elif decision.origin is Origin.RULES and self._still(decision, at):
-            self.docket.keep(decision, at)
         else:
-            self._end(decision, Op.EXPIRE, at)
-            if decision.origin is Origin.RULES and decision.wanted >= self.docket.ladder.top:
-                self._soften(decision, at)
+            self.terms.run(at, target, decision)
 
-    def _soften(self, decision: Decision, now: float) -> None:
-        """Throttle a client whose drop lapsed only for doubt about who else lives there.
-
-        Without this its next request would pass free, and the one after a renewal again.
-        """
-        kind, row = self.locate(decision)
-        if kind is Kind.CLIENT and row is not None:
-            most, _ = self.bounds.client(row, self.cases.collateral(row), now)
-            stands = self.cases.client_score(row, now).total >= self.docket.least(decision)
-            if stands and most >= MILDEST:
-                self._assess_client(row, now)
-
-    def _review_at(self, target: str, now: float) -> None:
-        self._reviews[target] = now + REVIEW_S
-        self.docket.remind(now + REVIEW_S, Plane.NETWORK, target)
-
-    def _review(self, decision: Decision, now: float) -> None:
-        """Look again who else lives in a prefix: newcomers must not wait until it lapses."""
-        prefix = self._prefixes.get(decision.target)
-        if prefix is None:
-            self._reviews.pop(decision.target)
-        elif self.neighbours.honest(prefix, now) > self._most_honest():
-            self._end(decision, Op.LIFT, now)
-        else:
-            self._review_at(decision.target, now)
-
-    def _reassess(self, decision: Decision, now: float) -> None:
-        prefix = self._prefixes.get(decision.target)
-        kind, row = self.locate(decision)
-        if prefix is not None:
-            score = self.neighbours.score(prefix, now)
-            rung = self.cases.rung(self.docket.ladder, score, now)
-            most = self._highest(prefix)
-            verdict = Verdict(
-                min(rung, most), score.total, score.rules, decision.reason, most, decision.campaign
-            )
-            self.docket.apply(Plane.NETWORK, decision.target, verdict, now)
-        elif row is not None:
-            if kind is Kind.ACCOUNT:  # rows of other kinds are other numbers
-                self.heard.pop(row, None)
-            self.assess(kind, row, now)
-
-    def _still(self, decision: Decision, now: float) -> bool:
-        """Whether a decision that lapses still rests on enough evidence to go on."""
-        prefix = self._prefixes.get(decision.target)
-        kind, row = self.locate(decision)
-        if prefix is not None:
-            spoilt = self.neighbours.honest(prefix, now) > self._most_honest()
-            total = 0.0 if spoilt else self.neighbours.score(prefix, now).total
-        elif row is None or self._spared(kind, row, decision, now):
-            return False
-        else:
-            total = self.cases.score(kind, row, now).total
-        return total >= max(self.docket.least(decision), 1.0)
-
-    def _spared(self, kind: Kind, row: int, decision: Decision, now: float) -> bool:
-        """Whether the honest behind a target have become too many for its decision."""
-        if decision.wanted < MILDEST:
-            return False
-        if kind is Kind.CLIENT:
-            most, _ = self.bounds.client(row, self.cases.collateral(row), now)
-            return decision.wanted > most
-        if kind is Kind.SUBNET:
-            return self.neighbours.alike(row, now)[1] > self._most_honest()
-        return self.cases.honest_uses(row, now) >= OWNER_SHARE
-
-    def _most_honest(self) -> float:
-        return 1.0 - self.docket.settings.policy.subnet_guilty
-
-    def locate(self, decision: Decision) -> tuple[Kind, int | None]:
-        """Return the entity that a decision's target is, if it has a row."""
-        if decision.plane is Plane.ACCOUNT:
-            return Kind.ACCOUNT, self.world.accounts.rows.get(decision.target)
-        row = self.world.clients.rows.get(decision.target)
-        if row is not None:
-            return Kind.CLIENT, row
-        return Kind.SUBNET, self.world.subnets.rows.get(decision.target)
-
-    def suspects(self) -> dict[Kind, Rows]:
-        """Return rows by kind that are enforced, and so say nothing about what is usual."""
-        found: dict[Kind, set[int]] = {Kind.CLIENT: set(), Kind.ACCOUNT: set()}
-        found[Kind.ACCOUNT].update(self.crowd.held().tolist())
-        for decision in self.docket.book.active.values():
-            kind, row = self.locate(decision)
-            if decision.enforcing and row is not None and kind in found:
-                found[kind].add(row)
-        found[Kind.USE] = {u for a in found[Kind.ACCOUNT] for u in self.world.uses_of(a)}
-        return {kind: np.array(sorted(rows), dtype=np.int64) for kind, rows in found.items()}
-
-    def held(self, kind: Kind) -> Rows:
-        """Return rows under evidence or a decision, which should be forgotten last."""
-        rows = set(self.cases.dossiers[kind])
-        located = map(self.locate, self.docket.book.active.values())
-        rows |= {row for of, row in located if of is kind and row is not None}
-        if kind is Kind.ACCOUNT:
-            rows.update(self.crowd.held().tolist())
-            rows.update(self.trials.held().tolist())
-        return np.array(sorted(rows), dtype=np.int64)
+    def _again(self, kind: Kind, row: int, now: float) -> None:
+        """Judge an entity whose decision may change with time alone."""
+        if kind is Kind.ACCOUNT:  # rows of other kinds are other numbers
+            self.heard.pop(row, None)
+        self.assess(kind, row, now)
 
     def _end(self, decision: Decision, op: Op, now: float) -> None:
         self.docket.end(decision, op, now)
-        prefix = self._prefixes.pop(decision.target, None)
-        if prefix is not None:
-            del self._texts[prefix]
-            self._reviews.pop(decision.target, None)
+        self.cordons.drop(decision.target)
         row = self.world.clients.rows.get(decision.target)
         if decision.plane is Plane.NETWORK and row is not None:
             self.neighbours.discard(row)
@@ -387,7 +243,7 @@ class Judge:
     def lift(self, decisions: Iterable[Decision], now: float, *, forgive: bool) -> None:
         """Lift decisions; `forgive` also forgets the evidence, so that they do not come back."""
         for decision in list(decisions):
-            kind, row = self.locate(decision)
+            kind, row = self.roll.locate(decision)
             if forgive and row is not None:
                 self.cases.forgive(kind, row)
                 if kind is Kind.ACCOUNT:
@@ -437,22 +293,7 @@ class Judge:
         self.docket.adopt(stored, strikes, now)
         self.crowd.remind()
         self.trials.adopt(now)
-        self._prefixes.clear()
-        self._texts.clear()
-        self._reviews.clear()
-        for decision in stored:
-            if decision.plane is Plane.NETWORK:
-                self._adopt_prefix(decision.target, now)
-
-    def _adopt_prefix(self, target: str, now: float) -> None:
-        network = parse_network(target)
-        bits = int(network.network_address) >> (0 if network.version == 4 else 64)
-        prefix = Prefix(network.version, bits, network.prefixlen)
-        members = self.neighbours.guilty.members.get(prefix, ())
-        if len(members) >= self.docket.settings.policy.subnet_members:
-            self._prefixes[target] = prefix
-            self._texts[prefix] = target
-            self._review_at(target, now)
+        self.cordons.adopt(stored, now)
 
     def step_back(self, seconds: float) -> None:
         """Follow a clock that was set back."""
@@ -463,6 +304,6 @@ class Judge:
         self.neighbours.clear_caches()
         self.heard.clear()
         self.judged.clear()
-        self._reviews = {target: at - seconds for target, at in self._reviews.items()}
+        self.cordons.step_back(seconds)
         self.settled[self.settled > 0] -= seconds
         self.watch.due -= seconds

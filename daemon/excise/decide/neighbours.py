@@ -122,6 +122,10 @@ class Neighbours:
             return 1.0
         return self._worst_share(rows, others, now)
 
+    def most_honest(self) -> float:
+        """Return the honest share up to which a prefix or subnet is guilty as a whole."""
+        return 1.0 - self.policy.subnet_guilty
+
     def _established(self, rows: Rows, now: float) -> bool:
         """Whether somebody among honest clients works from there, not only passes by."""
         requests = self.world.decayed("requests_24h", Kind.CLIENT, rows, now)

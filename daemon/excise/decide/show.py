@@ -16,7 +16,7 @@ def scored(judge: Judge, now: float, kind: str | None, limit: int) -> list[Score
     for k in kinds:
         rows = set(judge.cases.dossiers[k])
         for decision in judge.docket.book.active.values():
-            located, row = judge.locate(decision)
+            located, row = judge.roll.locate(decision)
             if located is k and row is not None:
                 rows.add(row)
         views += [view(judge, k, row, now) for row in sorted(rows)]
