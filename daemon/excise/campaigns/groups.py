@@ -15,7 +15,7 @@ import numpy as np
 from excise.campaigns.components import components
 from excise.campaigns.evidence import distinct, pooled
 from excise.features.conduct import AT, DAY_S
-from excise.features.dialogues import Hashes
+from excise.features.hashes import Hashes
 from excise.features.interner import Rows
 from excise.features.state import Column, Matrix
 from excise.features.values import Bools

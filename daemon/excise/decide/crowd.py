@@ -15,7 +15,7 @@ from excise.decide.docket import Docket
 from excise.decide.score import COUNTS, Score
 from excise.decide.tenants import Tenants
 from excise.features.conduct import AT, DAY_S
-from excise.features.dialogues import Hashes
+from excise.features.hashes import Hashes
 from excise.features.interner import Rows
 from excise.features.values import Bools
 from excise.features.world import Piece, World

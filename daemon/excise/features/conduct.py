@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from excise.features.batch import Batch
-from excise.features.dialogues import Dialogues, Hashes, Read
+from excise.features.dialogues import Dialogues, Read
 from excise.features.habits import Habits
 from excise.features.handoffs import Handoffs
+from excise.features.hashes import Hashes
 from excise.features.interner import LOW_WATER, Interner, Rows
 from excise.features.state import DAY, HALF_LIVES, TINY, Column, Matrix, grouped
 from excise.features.values import Bools

@@ -8,20 +8,16 @@ when its fixed text comes after a system prompt that half the world uses.
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import blake2b
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
 
+from excise.features.hashes import Hashes, hashes_of
 from excise.features.interner import Rows
 from excise.features.values import Bools
 
-Hashes = NDArray[np.int64]
-#: hex digits of a hash that are kept: 63 bits
-DIGITS = 16
-MASK = (1 << 63) - 1
 #: how many of the first entries of a chain may be a shared beginning
 DEEPEST = 4
 #: an owner for beginnings that several accounts share
@@ -48,29 +44,6 @@ class Read:
     whole: Hashes
 
 
-def hash_of(digits: str) -> int:
-    """Return a chain entry as a positive number of 63 bits."""
-    try:
-        return (int(digits[:DIGITS], 16) & MASK) or 1
-    except ValueError:  # a gateway's own idea of a hash
-        return int.from_bytes(blake2b(digits.encode(), digest_size=8).digest()) >> 1 or 1
-
-
-def numbered(chains: list[tuple[str, ...]]) -> list[list[int]]:
-    """Return chains with their entries as `hash_of` has them; at once where all are 16 digits."""
-    flat = [entry for chain in chains for entry in chain]
-    text = "".join(flat)
-    numbers: list[int] | None = None
-    if all(len(entry) == DIGITS for entry in flat):
-        with suppress(ValueError):  # a gateway's own idea of a hash
-            found = np.frombuffer(bytes.fromhex(text), dtype=">u8") & np.uint64(MASK)
-            numbers = np.maximum(found, 1).tolist()
-    if numbers is None:
-        numbers = list(map(hash_of, flat))
-    ends = np.cumsum([len(chain) for chain in chains]).tolist()
-    return [numbers[a:b] for a, b in zip([0, *ends], ends, strict=False)]
-
-
 class Memory:
     """Hash to account row, in two generations of bounded size: the older one is forgotten."""
 
@@ -82,8 +55,7 @@ class Memory:
 
     def get(self, key: int) -> int | None:
         """Return who is kept for a hash."""
-        found = self.now.get(key)
-        return self.before.get(key) if found is None else found
+        return self.now.get(key) or self.before.get(key)
 
     def put(self, key: int, account: int) -> None:
         """Keep an account for a hash."""
@@ -112,49 +84,58 @@ class Dialogues:
     def read(self, prompts: list[tuple[str, ...]], accounts: Rows) -> Read:
         """Read the prompts of records in order."""
         n = len(prompts)
-        at = np.flatnonzero(np.fromiter(map(bool, prompts), dtype=bool, count=n))
-        chains = numbered([chain for chain in prompts if chain])
-        begins, givers, shared = [], [], []
-        for chain, account in zip(chains, accounts[at].tolist(), strict=True):
-            found = self._continue(chain, account) if account else (False, 0)
-            begins.append(found[0])
-            givers.append(found[1])
-            shared.append(self._share(chain, account) if account and len(chain) > 2 else 0)
-        flags = np.zeros((2, n), dtype=bool)
-        hashes = np.zeros((4, n), dtype=np.int64)
-        flags[0, at], flags[1, at] = True, begins
-        hashes[0, at], hashes[1, at] = givers, [c[0] for c in chains]
-        hashes[2, at], hashes[3, at] = shared, [c[-1] for c in chains]
-        return Read(flags[0], flags[1], hashes[0] > 0, *hashes)
+        lengths = np.fromiter(map(len, prompts), dtype=np.int64, count=n)
+        at = np.flatnonzero(lengths)
+        ends = np.cumsum(lengths[at])
+        begins = ends - lengths[at]
+        entries = hashes_of(list(chain.from_iterable(prompts)))
+        hashes = np.zeros((5, n), dtype=np.int64)
+        of = accounts[at]
+        bounds = begins.tolist(), ends.tolist()
+        hashes[:2, at] = self._follow(entries.tolist(), *bounds, of.tolist())
+        hashes[2, at], hashes[3, at] = entries[begins], entries[ends - 1]
+        known = lengths > 0
+        begun = known & (hashes[0] != accounts)
+        giver = np.where(begun, hashes[0], 0)
+        return Read(known, begun, giver > 0, giver, hashes[2], hashes[1], hashes[3])
 
-    def _continue(self, chain: list[int], account: int) -> tuple[bool, int]:
-        """Return whether a prompt begins a conversation, and whose it takes over, 0 for none."""
-        wholes, whole = self.wholes, chain[-1]
+    def _follow(
+        self, entries: list[int], begins: list[int], ends: list[int], accounts: list[int]
+    ) -> tuple[list[int], list[int]]:
+        """Return per prompt whose conversation it continues, and the deepest shared beginning."""
+        owners, shared = [], []
+        owner_of, share = self._owner, self._share
+        for begin, end, account in zip(begins, ends, accounts, strict=True):
+            owners.append(owner_of(entries[begin:end], account) if account else 0)
+            deep = account and end - begin > 2
+            shared.append(share(entries[begin:end], account) if deep else 0)
+        return owners, shared
+
+    def _owner(self, link: list[int], account: int) -> int:
+        """Return whose conversation a prompt continues, 0 where it begins one; keep its whole."""
+        wholes, whole = self.wholes, link[-1]
         now, before = wholes.now.get, wholes.before.get
-        owner = now(whole)
-        if owner is None:
-            owner = before(whole)
+        owner = now(whole) or before(whole)
         if owner == account:
-            return False, 0
+            return account
         wholes.put(whole, account)
-        for entry in chain[-2:0:-1]:
-            owner = now(entry)
-            if owner is None:
-                owner = before(entry)
-            if owner is not None:
-                return (False, 0) if owner == account else (True, owner)
-        return True, 0
+        for entry in link[-2:0:-1]:
+            owner = now(entry) or before(entry)
+            if owner:
+                return owner
+        return 0
 
-    def _share(self, chain: list[int], account: int) -> int:
+    def _share(self, link: list[int], account: int) -> int:
         """Return the deepest beginning, short of the whole, that another account sends too."""
         deepest, beginnings = 0, self.beginnings
-        for key in chain[1 : min(DEEPEST, len(chain) - 1)]:
+        for key in link[1 : min(DEEPEST, len(link) - 1)]:
             owner = beginnings.get(key)
             if owner is None:
                 beginnings.put(key, account)
                 break  # nobody can have sent anything deeper
-            if owner not in (account, MANY):
+            if owner == MANY:
+                deepest = key
+            elif owner != account:
                 beginnings.put(key, MANY)
-                owner = MANY
-            deepest = key if owner == MANY else deepest
+                deepest = key
         return deepest

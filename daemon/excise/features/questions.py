@@ -6,12 +6,10 @@ seems new when it comes again, so that the share of new questions errs upwards o
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 import numpy as np
 from numpy.typing import NDArray
 
-from excise.features.dialogues import DIGITS, MASK, Hashes, hash_of
+from excise.features.hashes import Hashes, hashes_of
 from excise.features.state import Column
 from excise.features.values import Bools
 
@@ -63,14 +61,7 @@ class Questions:
 def numbered(texts: list[str]) -> Hashes:
     """Return simhashes as positive numbers of 63 bits, 0 where none is logged."""
     out = np.zeros(len(texts), dtype=np.int64)
-    if not any(texts):
-        return out
     logged = np.flatnonzero(np.fromiter(map(bool, texts), dtype=bool, count=len(texts)))
-    some = [text for text in texts if text]
-    if all(len(text) == DIGITS for text in some):
-        with suppress(ValueError):  # a gateway's own idea of a hash
-            raw = np.frombuffer(bytes.fromhex("".join(some)), dtype=">u8")
-            out[logged] = np.maximum(raw & np.uint64(MASK), 1).astype(np.int64)
-            return out
-    out[logged] = list(map(hash_of, some))
+    if len(logged):
+        out[logged] = hashes_of([text for text in texts if text])
     return out

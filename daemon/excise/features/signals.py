@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from operator import itemgetter
+
 import numpy as np
 
 from excise.features.batch import Batch
 from excise.features.state import Column
+from excise.features.values import Bools
 from excise.model.view import SignalView
 
 #: fields, and what is blind without them
@@ -36,20 +40,21 @@ class Signals:
     def note(self, batch: Batch, at: slice) -> None:
         """Count the records of a piece."""
         keys = batch.keys[at]
+        n = len(keys)
         answered = batch.sums[at, 4] == 0
         times = batch.timed(at)
         fields = (
-            np.ones(len(keys), dtype=bool),
-            np.array([bool(k[1]) for k in keys]),
-            np.array([bool(o) for o in batch.org[at]]),
+            np.ones(n, dtype=bool),
+            _filled(map(itemgetter(1), keys), n),
+            _filled(batch.org[at], n),
             batch.tokens[at],
-            np.array([bool(p) for p in batch.prompt[at]]),
-            np.array([bool(k[2] or k[3]) for k in keys]),
-            np.array([bool(m) for m in batch.model[at]]),
-            np.array([bool(s) for s in batch.simhash[at]]),
-            np.zeros(len(keys), dtype=bool) if times is None else times[:, 0] > 0,
+            _filled(batch.prompt[at], n),
+            _filled(map(itemgetter(2), keys), n) | _filled(map(itemgetter(3), keys), n),
+            _filled(batch.model[at], n),
+            _filled(batch.simhash[at], n),
+            np.zeros(n, dtype=bool) if times is None else times[:, 0] > 0,
         )
-        self.seen *= max(0.0, 1.0 - len(keys) / MEMORY)
+        self.seen *= max(0.0, 1.0 - n / MEMORY)
         self.seen += [np.count_nonzero(f & answered) for f in fields]
 
     def views(self) -> tuple[SignalView, ...]:
@@ -70,3 +75,7 @@ class Signals:
 def _enough(field: str) -> float:
     """Return the share of requests from which on a field counts as logged."""
     return BLIND_TO_HANDSHAKES if field == "tls_handshake" else BLIND
+
+
+def _filled(values: Iterable[object], n: int) -> Bools:
+    return np.fromiter(map(bool, values), dtype=bool, count=n)

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from excise.features.dialogues import Dialogues, Memory, hash_of, numbered
+from excise.features.dialogues import Dialogues, Memory
+from excise.features.hashes import hash_of
 
 FIRST = ("5e", "a1")
 SECOND = (*FIRST, "b1", "c1")
@@ -60,16 +61,6 @@ def test_without_a_prompt_nothing_is_known(read):
 def test_what_is_no_hash_is_still_a_name(read):
     assert [True, False] == read((1, ("sys", "hello")), (1, ("sys", "hello"))).begins.tolist()
     assert hash_of("hello") > 0
-
-
-CHAINS = st.lists(
-    st.lists(st.text("0123456789abcdef", min_size=16, max_size=16), min_size=1, max_size=8)
-)
-
-
-@given(CHAINS)
-def test_hashes_read_together_are_those_read_one_by_one(chains):
-    assert [[hash_of(e) for e in c] for c in chains] == numbered(list(map(tuple, chains)))
 
 
 @given(st.lists(st.tuples(st.integers(1, 99), st.integers(1, 9)), max_size=200), st.integers(0, 99))
