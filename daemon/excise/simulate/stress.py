@@ -203,8 +203,33 @@ def classroom(town: Town, *, people: int = 60, hours: float = 2.0) -> Iterator[A
             yield from _chats(town, who, home, begin=later, chats=2, within_s=span)
 
 
+def hackathon(
+    town: Town, *, people: int = 60, hours: float = 12.0, each: int = 50
+) -> Iterator[Ask]:
+    """Yield a weekend: new accounts, one starter's prompt, one venue, heavy use all day long."""
+    venue, prompt = town.shared_address(), town.hash()
+    for n in range(people):
+        who = Who("hackathon", f"hacker-{n}", town.key(), SDKS[0], prompt)
+        begin, talks = town.when(0.3), round(each / 1.5 * town.chance.lognormvariate(0.0, 0.6))
+        for _ in range(talks):
+            at = begin + town.chance.uniform(0.0, hours * HOUR_S)
+            turns = town.chance.choice((1, 1, 2))
+            yield from conversation(
+                town, who, venue, at, turns=turns, first_input=500, output=420, pause_s=20
+            )
+
+
+def annotators(town: Town, *, people: int = 60, each: int = 60) -> Iterator[Ask]:
+    """Yield a company that labels data: an account each, one task, one question at a time."""
+    office, prompt = town.shared_address(), town.hash()
+    for n in range(people):
+        who = Who("annotators", f"annotator-{n}", town.key(), BROWSERS[0], prompt)
+        for at in evenly(town, each, town.when(0.35), town.when(0.35) + 9 * HOUR_S):
+            yield ask(town, who, office, at, asked=town.tokens(600, 0.5), told=town.tokens(350))
+
+
 STRESS = {
     make.__name__: make
     for make in (cgnat, office, batch, agents, rag, harness, load_test, probes, launch, router,
-                 churn, retries, evals, classroom)
+                 churn, retries, evals, classroom, hackathon, annotators)
 }  # fmt: skip

@@ -9,6 +9,7 @@ from excise.decode.base import DecodeContext
 from excise.decode.record import RecordDecoder
 from excise.engine import Engine
 from excise.model.decision import DecisionEvent, Posture
+from excise.model.entity import Kind
 from excise.model.settings import Settings
 from excise.model.step import Observed
 from excise.rulecheck import load_rules
@@ -26,9 +27,12 @@ def shipped():
 
 @pytest.fixture(scope="session")
 def judged(shipped):
-    """Return a function from a plan to the report on what the shipped rules make of it."""
+    """Return a function from a plan to the report on what the shipped rules make of it.
 
-    def judge(plan):
+    Keywords are quantiles of clients' features, as a larger host would have them.
+    """
+
+    def judge(plan, **usual):
         made = list(compose(plan))
         decoded = RecordDecoder(DecodeContext(trusted=(), account_key=b"")).decode(
             [line for line, _ in made]
@@ -36,6 +40,7 @@ def judged(shipped):
         assert not decoded.rejects
         assert 0 == decoded.unknown_fields
         engine = Engine(Settings(posture=Posture.ENFORCE), shipped)
+        engine.set_baseline(Kind.CLIENT, usual)
         effects = engine.step([Observed(decoded.records)])
         changes = [e.to_wire() for e in effects if isinstance(e, DecisionEvent)]
         return score([row for _, row in made], changes)

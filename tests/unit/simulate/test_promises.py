@@ -41,6 +41,15 @@ def test_at_most_one_honest_request_in_two_thousand_is_slowed(stressed):
     assert slowed <= sum(line.requests for line in stressed.honest) / 2_000
 
 
+@pytest.mark.parametrize("case", ["office", "hackathon", "annotators"])
+def test_many_who_work_hard_behind_the_one_crowded_address_of_a_host_are_not_slowed(judged, case):
+    """Much is drawn there because many are there: one fact, not two kinds of evidence."""
+    usual = {"accounts": 8.0, "output_per_account": 500.0, "output_tokens_24h": 1e5}
+    plan = Plan(seed=10, requests=REQUESTS, add=(case,))
+    report = judged(plan, **usual, output_tokens_1m=1e4)
+    assert {} == {line.case: line.slowed for line in report.honest if line.slowed}
+
+
 def test_a_hydra_is_found_and_gets_less_than_a_third(raided):
     (line,) = raided.campaigns
     assert line.both < 1 / 3
