@@ -38,6 +38,7 @@ def made(seed: int = 1) -> World:
         world.uses.one(i << 32 | 1)
     for i in range(1, CLIENTS + 1):
         world.clients.one(f"c{i}")
+    world.directory.reindex()
     world.network[1 : CLIENTS + 1] = rng.integers(1, 1 << 32, CLIENTS)
     world.version[1 : CLIENTS + 1] = 4
     _accounts(world, rng)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from excise.campaigns.evidence import added, distinct, pooled
-from excise.campaigns.groups import Groups, owners
+from excise.campaigns.graph import of_links, of_ties
+from excise.campaigns.groups import Groups
 from excise.campaigns.succession import succession
 from excise.campaigns.ways import ways
-from excise.features.conduct import AT, DAY_S
+from excise.features.conduct import AT
 from excise.features.interner import Rows
 from excise.features.state import Column, Matrix
-from excise.features.values import Bools
 from excise.features.world import World
 from excise.model.entity import Kind
 
@@ -58,13 +58,11 @@ def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
         "unlikeness": np.maximum(
             _unlikeness(sums, groups, "log_output"), _unlikeness(sums, groups, "log_input")
         ),
-        "template_share": _template_share(world, groups, now, np.ones_like(groups.own)),
-        "own_share": _template_share(world, groups, now, groups.own),
-        "templates": _templates(world, groups),
+        **of_ties(world, groups, now),
         "substitution": np.zeros(groups.n),  # who tries campaigns knows what came of it
     }
     columns |= _succession(world, groups) | ways(world, groups, now)
-    columns |= _shares(sums, groups) | _exits(world, groups, now) | _lately(world, groups, now)
+    columns |= _shares(sums, groups) | of_links(world, groups, now) | _lately(world, groups, now)
     return Measured(rows, columns)
 
 
@@ -88,11 +86,12 @@ def _lately(world: World, groups: Groups, now: float) -> dict[str, Column]:
 
 def _shares(sums: Matrix, groups: Groups) -> dict[str, Column]:
     of, n = groups.of, groups.n
-    moves, repeats = pooled(sums, "repeats", "moved", of, n)
-    alone, _ = pooled(sums, "repeats", "alone", of, n)
-    roams, _ = pooled(sums, "repeats", "roamed", of, n)
-    begins, _ = pooled(sums, "prompts", "begins", of, n)
-    taken, _ = pooled(sums, "prompts", "taken_over", of, n)
+    back, prompts = sums[:, AT["repeats"]], sums[:, AT["prompts"]]
+    moves, repeats = pooled(back, sums[:, AT["moved"]], of, n)
+    alone, _ = pooled(back, sums[:, AT["alone"]], of, n)
+    roams, _ = pooled(back, sums[:, AT["roamed"]], of, n)
+    begins, _ = pooled(prompts, sums[:, AT["begins"]], of, n)
+    taken, _ = pooled(prompts, sums[:, AT["taken_over"]], of, n)
     return {
         "repeats": repeats,
         "moves": moves,
@@ -133,56 +132,3 @@ def _unlikeness(sums: Matrix, groups: Groups, name: str) -> Column:
     between = np.maximum(by_member - total * total / np.maximum(count, 1e-9), 0.0)
     mean_within = np.maximum(within / np.maximum(count - members, 1e-6), ROUNDING)
     return np.where(count > members, between / np.maximum(members - 1, 1) / mean_within, 0.0)
-
-
-def _template_share(world: World, groups: Groups, now: float, which: Bools) -> Column:
-    """Share of a group's prompts that are under some of the templates by which it is linked."""
-    ties, group = world.conduct.ties, _by_account(world, groups)
-    order = np.argsort(groups.templates[which])
-    templates, template_of = groups.templates[which][order], groups.template_of[which][order]
-    live = ties.live()
-    of = group[ties.account[live]]
-    live, of = live[of >= 0], of[of >= 0]
-    if not len(templates) or not len(live):
-        return np.zeros(groups.n)
-    place = np.minimum(np.searchsorted(templates, ties.template[live]), len(templates) - 1)
-    same = (templates[place] == ties.template[live]) & (template_of[place] == of)
-    requests = ties.sums[live, AT["requests"]] * world.fade(now)
-    under = added(of[same], requests[same], groups.n)
-    prompts = world.conduct.sums[groups.account, AT["prompts"]] * world.fade(now)
-    return np.minimum(1.0, under / np.maximum(added(groups.of, prompts, groups.n), 1e-9))
-
-
-def _templates(world: World, groups: Groups) -> Column:
-    """Count the distinct templates of a group's members."""
-    ties, live = world.conduct.ties, world.conduct.ties.live()
-    of = _by_account(world, groups)[ties.account[live]]
-    return distinct(of[of >= 0], ties.template[live[of >= 0]], groups.n)
-
-
-def _exits(world: World, groups: Groups, now: float) -> dict[str, Column]:
-    """Count a group's addresses and sites, and the share of its requests by shared addresses."""
-    links, group = world.links, _by_account(world, groups)
-    live = np.flatnonzero(links.last > now - DAY_S)
-    account = owners(world, links.use[live])
-    of = group[account]
-    live, of, account = live[of >= 0], of[of >= 0], account[of >= 0]
-    client = links.client[live]
-    requests = links.sums[live, 0] * world.fade(now)
-    keys, place = np.unique(of << 32 | client, return_inverse=True)
-    people = distinct(place, account, len(keys))
-    system = world.directory.systems(client)
-    common = added(of, requests * (people[place] >= 2), groups.n)
-    return {
-        "clients": added(keys >> 32, None, groups.n),
-        "asns": distinct(of[system > 0], system[system > 0], groups.n),
-        "sites": distinct(of, world.sites(client).astype(np.int64), groups.n),
-        "shared_exits": common / np.maximum(added(of, requests, groups.n), 1e-9),
-    }
-
-
-def _by_account(world: World, groups: Groups) -> Rows:
-    """Return the group of every account row, -1 for none."""
-    group = np.full(len(world.conduct.last), -1, dtype=np.int64)
-    group[groups.account] = groups.of
-    return group

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from excise.campaigns.groups import Groups, active
+from excise.campaigns.accounts import active
+from excise.campaigns.groups import Groups
 from excise.campaigns.marks import WINDOWS, Marks
 from excise.campaigns.trial import Arm, strata
 from excise.decide.crowd import Crowd

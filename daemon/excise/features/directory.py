@@ -33,6 +33,8 @@ class Directory:
         self.stacks: Interner[str] = Interner(capacity.stacks, "")
         self.templates: Interner[str] = Interner(capacity.templates, "")
         self.uses: Interner[int] = Interner(capacity.uses, 0)
+        #: the account of a use
+        self.owner: Rows = np.zeros(self.uses.capacity + 1, dtype=np.int64)
         self.links = Links(capacity.links)
         rows = self.clients.capacity + 1
         #: subnets of a client: v4 /24 and 0, v6 /56 and /48; -1 where they must be found anew
@@ -102,6 +104,7 @@ class Directory:
         if use is None:
             return None
         if fresh:
+            self.owner[use] = account
             self._uses_of.setdefault(account, []).append(use)
         link = self.links.one(client, use)
         if link is None:
@@ -151,6 +154,7 @@ class Directory:
             if not siblings:
                 self._uses_of.pop(self.uses.name(row) >> 32, None)
         self.uses.forget(gone.tolist())
+        self.owner[gone] = 0
         self.links.forget_uses(gone)
 
     def uses_where(self, shift: int, gone: Rows) -> Rows:
@@ -176,8 +180,10 @@ class Directory:
         """Find out anew which uses each account has."""
         self._memo.clear()
         self._uses_of = {}
+        self.owner[:] = 0
         for key, row in sorted(self.uses.rows.items(), key=lambda item: item[1]):
             if row:
+                self.owner[row] = key >> 32
                 self._uses_of.setdefault(key >> 32, []).append(row)
 
 

@@ -68,6 +68,11 @@ class Links:
             self._of_client.add(client, row)
             self._of_use.add(use, row)
 
+    def since(self, when: float) -> Rows:
+        """Return the links that were used after some time."""
+        rows: Rows = np.flatnonzero(self.last[: len(self._names.keys)] > when)
+        return rows
+
     def of_client(self, client: int) -> Rows:
         """Return the links of a client, most output first."""
         return self._by_output(self._of_client.of(client))

@@ -1,0 +1,90 @@
+"""The accounts of a day, and how each is used: like a person, a program, or one drawn from a pool.
+
+A person or a program comes back to a conversation, or comes back at once, or comes back from
+where it was. An account that a scheduler draws from a pool does neither: its next request comes
+alone and from another exit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from excise.features.conduct import AT, DAY_S
+from excise.features.interner import Rows
+from excise.features.state import Column, Matrix
+from excise.features.values import Bools
+from excise.features.world import World
+from excise.model.entity import Kind
+
+#: fewest principals (organisations, or accounts without one) that make a group
+LEAST = 6
+#: share of repeats that move, or come alone, from which a group is used like a pool. Of people's
+#: requests in a conversation some 7 % come alone, and some 5 % from another network
+POOLED = 0.5
+#: an account is known to be drawn from a pool once it came back this often
+CAME_BACK = 1.5
+#: an account with this many prompts of which fewer begin something holds conversations
+TALKS_FROM, TALKS = 5.0, 0.6
+#: an account that came back this often, and moved less than this, has a home
+HOME_FROM, HOME = 4.0, 0.2
+#: an account is old after this time
+OLD_S = 14 * DAY_S
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """The accounts active within a day, and what is known of each.
+
+    `place[row]` is where the account of a row of the world is among them, -1 if it is not. Honest
+    are those that hold conversations (`talks`), and those that stay at home. `keyed` are keys of
+    an organisation that uses several: its machines explain why they move.
+    """
+
+    rows: Rows
+    place: Rows
+    sums: Matrix
+    principal: Rows
+    keyed: Bools
+    talks: Bools
+    honest: Bools
+    drawn: Bools
+    old: Bools
+
+
+def active(world: World, now: float) -> Accounts:
+    """Return the accounts of a day. Sums need no fading where only shares are asked."""
+    conduct = world.conduct
+    rows = np.flatnonzero(conduct.last[: world.used(Kind.ACCOUNT)] > now - DAY_S)
+    place = np.full(len(conduct.last), -1, dtype=np.int64)
+    place[rows] = np.arange(len(rows))
+    sums = conduct.sums[rows]
+    sums *= world.fade(now)
+    talks, settled, drawn = _conduct(sums)
+    old = world.tables[Kind.ACCOUNT].first[rows] < now - OLD_S
+    keyed = _keyed(conduct.org[rows])
+    principal = conduct.principals(rows)
+    honest, drawn = talks | settled, drawn & ~settled
+    return Accounts(rows, place, sums, principal, keyed, talks, honest, drawn, old)
+
+
+def _conduct(sums: Matrix) -> tuple[Bools, Bools, Bools]:
+    """Say which accounts hold conversations, which stay at home, and which seem to be drawn."""
+    repeats, prompts = sums[:, AT["repeats"]], sums[:, AT["prompts"]]
+    moved, alone = (_share(sums, part, repeats) for part in ("moved", "alone"))
+    talks = (prompts >= TALKS_FROM) & (_share(sums, "begins", prompts) < TALKS)
+    settled = (repeats >= HOME_FROM) & (moved < HOME) & (alone < POOLED)
+    return talks, settled, ~talks & (repeats >= CAME_BACK) & (moved >= POOLED)
+
+
+def _share(sums: Matrix, part: str, whole: Column) -> Column:
+    share: Column = sums[:, AT[part]] / np.maximum(whole, 1e-9)
+    return share
+
+
+def _keyed(org: Rows) -> Bools:
+    """Say which accounts are of an organisation that uses several."""
+    several: Bools = np.bincount(org, minlength=1) > 1
+    several[0] = False  # no organisation
+    return several[org]

@@ -1,0 +1,73 @@
+"""What the edges of groups say of them: their templates, addresses, sites and systems."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from excise.campaigns.evidence import added, distinct
+from excise.campaigns.groups import Groups
+from excise.features.conduct import AT, DAY_S
+from excise.features.hashes import Hashes
+from excise.features.interner import Rows
+from excise.features.links import REQUESTS
+from excise.features.state import Column
+from excise.features.world import World
+
+
+def of_ties(world: World, groups: Groups, now: float) -> dict[str, Column]:
+    """Count the templates of groups, and the share of their prompts under those that link them."""
+    ties, group = world.conduct.ties, _by_account(world, groups)
+    live = ties.live()
+    of = group[ties.account[live]]
+    live, of = live[of >= 0], of[of >= 0]
+    link = _link(groups, ties.template[live], of)
+    own = link >= 0
+    own[own] = groups.own[link[own]]
+    requests = ties.sums[live, AT["requests"]] * world.fade(now)
+    prompts = world.conduct.sums[groups.account, AT["prompts"]] * world.fade(now)
+    whole = np.maximum(added(groups.of, prompts, groups.n), 1e-9)
+    under, under_own = (added(of[w], requests[w], groups.n) for w in (link >= 0, own))
+    return {
+        "template_share": np.minimum(1.0, under / whole),
+        "own_share": np.minimum(1.0, under_own / whole),
+        "templates": distinct(of, ties.template[live], groups.n),
+    }
+
+
+def _link(groups: Groups, template: Hashes, of: Rows) -> Rows:
+    """Return the place of each template among those that link its group, -1 if it does not."""
+    if not len(groups.templates):
+        return np.full(len(template), -1, dtype=np.int64)
+    order = np.argsort(groups.templates)
+    place = np.searchsorted(groups.templates[order], template)
+    link = order[np.minimum(place, len(order) - 1)]
+    same = (groups.templates[link] == template) & (groups.template_of[link] == of)
+    return np.where(same, link, -1)
+
+
+def of_links(world: World, groups: Groups, now: float) -> dict[str, Column]:
+    """Count the addresses, systems and sites of groups, and the requests by shared addresses."""
+    links, owner = world.links, world.directory.owner
+    group = _by_account(world, groups)[owner]
+    live = links.since(now - DAY_S)
+    of = group[links.use[live]]
+    live, of = live[of >= 0], of[of >= 0]
+    client, account = links.client[live], owner[links.use[live]]
+    requests = links.sums[live, REQUESTS] * world.fade(now)
+    keys, place = np.unique(of << 32 | client, return_inverse=True)
+    shared = distinct(place, account, len(keys)) >= 2
+    system = world.directory.systems(client)
+    common = added(of, requests * shared[place], groups.n)
+    return {
+        "clients": added(keys >> 32, None, groups.n),
+        "asns": distinct(of[system > 0], system[system > 0], groups.n),
+        "sites": distinct(of, world.sites(client).astype(np.int64), groups.n),
+        "shared_exits": common / np.maximum(added(of, requests, groups.n), 1e-9),
+    }
+
+
+def _by_account(world: World, groups: Groups) -> Rows:
+    """Return the group of every account row, -1 for none."""
+    group = np.full(len(world.conduct.last), -1, dtype=np.int64)
+    group[groups.account] = groups.of
+    return group
