@@ -24,13 +24,14 @@ WAYS = {
     "chat": (5.0, 0.5, 0.5, 0.0, 9.0, 2.0),
     "home": (30.0, 9.0, 0.0, 0.0, 30.0, 29.0),
     "quick": (3.0, 0.0, 2.0, 0.3, 4.0, 3.5),
+    "wide": (30.0, 3.0, 4.0, 2.0, 30.0, 29.0),
     "new": (0.0, 0.0, 0.0, 0.0, 1.0, 1.0),
 }
 PLACES = ("repeats", "alone", "moved", "roamed", "prompts", "begins")
 ACCOUNTS, TEMPLATES = 16, 3
 AGES = (*[0.0] * 28, 3_600.0, DAY_S - 1.0, DAY_S, DAY_S + 60.0)
 #: most accounts of a world are used in one of these ways
-MOSTLY = ("pool", "pool", "once", "lone", "home", "chat")
+MOSTLY = ("pool", "pool", "wide", "once", "lone", "home", "chat")
 
 
 def none():
@@ -93,7 +94,9 @@ def seen(world, people, row, number):
     world.conduct.last[row] = NOW - age
     world.conduct.org[row] = org
     world.conduct.sums[row, [AT[p] for p in PLACES]] = WAYS[way]
-    world.tables[Kind.ACCOUNT].first[row] = NOW - (15 * DAY_S if old else 40_000.0)
+    table = world.tables[Kind.ACCOUNT]
+    table.sums[row, table.index["clients"]] = 14.0 if way == "wide" else 3.0
+    table.first[row] = NOW - (15 * DAY_S if old else 40_000.0)
 
 
 def forget(world, rows):
@@ -158,7 +161,11 @@ def judged(accounts, sent):
     begins, _ = share(sent, "prompts", "begins")
     moves, repeats = share(sent, "repeats", "moved")
     alone, _ = share(sent, "repeats", "alone")
-    away = [max(s["moved"], s["alone"]) >= POOLED * s["repeats"] for _, s in sent]
+    wide = [bool(accounts.wide[at]) for at, _ in sent]
+    away = [
+        max(s["moved"], s["alone"]) >= POOLED * s["repeats"] or w
+        for (_, s), w in zip(sent, wide, strict=True)
+    ]
     once = [w for w, (_, s) in zip(away, sent, strict=True) if s["repeats"] >= t.ONCE]
     twice = [w for w, (_, s) in zip(away, sent, strict=True) if s["repeats"] >= t.TWICE]
     far = sum(s["repeats"] >= t.ONCE and s["roamed"] >= POOLED * s["repeats"] for _, s in sent)
@@ -170,7 +177,7 @@ def judged(accounts, sent):
     most = far >= t.WITHOUT_EXCEPTION * len(once)
     own |= begins >= t.NO_TALK and len(once) >= t.SCATTERED and most
     good = many and begins >= t.BEGINS and repeats >= t.LEAST_REPEATS and not shared
-    good &= moves >= POOLED or alone >= POOLED
+    good &= moves >= POOLED or alone >= POOLED or sum(wide) >= POOLED * len(wide)
     good &= sum(bool(accounts.old[at]) for at, _ in sent) / len(sent) < t.OLD_SHARE
     kept = [
         at

@@ -2,7 +2,8 @@
 
 A person or a program comes back to a conversation, or comes back at once, or comes back from
 where it was. An account that a scheduler draws from a pool does neither: its next request comes
-alone and from another exit.
+alone and from another exit. Or it keeps an exit for a while, as proxies are sold that way too: then
+it has been through more of them by the evening than a person has places.
 """
 
 from __future__ import annotations
@@ -29,6 +30,10 @@ CAME_BACK = 1.5
 TALKS_FROM, TALKS = 5.0, 0.6
 #: an account that came back this often, and moved less than this, has a home
 HOME_FROM, HOME = 4.0, 0.2
+#: an account seen at this many addresses in a day goes through a pool of them: people have a home,
+#: a desk, and a phone that is given another a few times a day. From twice as many on its
+#: conversations are a pool's too
+WIDE = 12.0
 #: an account is old after this time
 OLD_S = 14 * DAY_S
 
@@ -38,8 +43,9 @@ class Accounts:
     """The accounts active within a day, and what is known of each.
 
     `place[row]` is where the account of a row of the world is among them, -1 if it is not. Honest
-    are those that hold conversations (`talks`), and those that stay at home. `keyed` are keys of
-    an organisation that uses several: its machines explain why they move.
+    are those that hold conversations (`talks`), and those that stay at home. `wide` go through
+    more addresses than a person does. `keyed` are keys of an organisation that uses several: its
+    machines explain why they move.
     """
 
     rows: Rows
@@ -49,6 +55,7 @@ class Accounts:
     keyed: Bools
     talks: Bools
     honest: Bools
+    wide: Bools
     drawn: Bools
     old: Bools
 
@@ -61,21 +68,25 @@ def active(world: World, now: float) -> Accounts:
     place[rows] = np.arange(len(rows))
     sums = conduct.sums[rows]
     sums *= world.fade(now)
-    talks, settled, drawn = _conduct(sums)
+    exits = world.distinct("clients", Kind.ACCOUNT, rows)
+    talks, settled, drawn = _conduct(sums, exits)
     old = world.tables[Kind.ACCOUNT].first[rows] < now - OLD_S
     keyed = _keyed(conduct.org[rows])
     principal = conduct.principals(rows)
     honest, drawn = talks | settled, drawn & ~settled
-    return Accounts(rows, place, sums, principal, keyed, talks, honest, drawn, old)
+    wide = exits >= WIDE
+    return Accounts(rows, place, sums, principal, keyed, talks, honest, wide, drawn, old)
 
 
-def _conduct(sums: Matrix) -> tuple[Bools, Bools, Bools]:
+def _conduct(sums: Matrix, exits: Column) -> tuple[Bools, Bools, Bools]:
     """Say which accounts hold conversations, which stay at home, and which seem to be drawn."""
     repeats, prompts = sums[:, AT["repeats"]], sums[:, AT["prompts"]]
     moved, alone = (_share(sums, part, repeats) for part in ("moved", "alone"))
     talks = (prompts >= TALKS_FROM) & (_share(sums, "begins", prompts) < TALKS)
-    settled = (repeats >= HOME_FROM) & (moved < HOME) & (alone < POOLED)
-    return talks, settled, ~talks & (repeats >= CAME_BACK) & (moved >= POOLED)
+    talks &= exits < 2 * WIDE
+    settled = (repeats >= HOME_FROM) & (moved < HOME) & (alone < POOLED) & (exits < WIDE)
+    drawn = ~talks & (repeats >= CAME_BACK) & ((moved >= POOLED) | (exits >= WIDE))
+    return talks, settled, drawn
 
 
 def _share(sums: Matrix, part: str, whole: Column) -> Column:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from excise.campaigns.alike import medians
 from excise.campaigns.evidence import added, distinct, pooled
 from excise.campaigns.graph import of_links, of_ties
 from excise.campaigns.groups import Groups
@@ -55,6 +56,7 @@ def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
         "mean_output": np.exp2(_sum(sums, "log_output", groups) / answers) - 1.0,
         "mean_input": np.exp2(_sum(sums, "log_input", groups) / answers) - 1.0,
         "unevenness": _unevenness(sums[:, AT["requests"]], groups),
+        "exits": _typical(world.distinct("clients", Kind.ACCOUNT, groups.account), groups),
         "unlikeness": np.maximum(
             _unlikeness(sums, groups, "log_output"), _unlikeness(sums, groups, "log_input")
         ),
@@ -68,6 +70,11 @@ def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
 
 def _sum(sums: Matrix, name: str, groups: Groups) -> Column:
     return added(groups.of, sums[:, AT[name]], groups.n)
+
+
+def _typical(values: Column, groups: Groups) -> Column:
+    """Return the median over the members of each group."""
+    return medians(groups.of, values) if groups.n else np.empty(0)
 
 
 def _lately(world: World, groups: Groups, now: float) -> dict[str, Column]:

@@ -55,7 +55,7 @@ class Templates:
 class Sent:
     """What was sent within a day: the account at `at[i]` sent template `hashes[of[i]]`.
 
-    `sums` are columns of these ties; `back` says whose repeats are by most away from home.
+    `sums` are columns of these ties; `away` says whose repeats are mostly so, or who has no home.
     """
 
     hashes: Hashes
@@ -83,7 +83,7 @@ def by_template(world: World, accounts: Accounts, now: float) -> Templates:
     sent = _sent(world, accounts, now)
     begins, _ = sent.pooled("begins", "prompts")
     many, shared, own = _many(sent, accounts), _shared(sent, accounts), _own(sent, begins)
-    good = many & ~shared & _like_a_pool(sent, begins)
+    good = many & ~shared & _like_a_pool(sent, accounts, begins)
     good &= sent.share(accounts.old[sent.at]) < OLD_SHARE
     # Until a template is known to be the fleet's own, only those link whose own conduct is seen.
     at, of = sent.at, sent.of
@@ -103,8 +103,9 @@ def _sent(world: World, accounts: Accounts, now: float) -> Sent:
     live = live[repeated(ties.template[live], LEAST)]
     hashes, of = np.unique(ties.template[live], return_inverse=True)
     sums = {name: ties.sums[live, AT[name]] * world.fade(now) for name in ASKED}
+    at = accounts.place[ties.account[live]]
     away = np.maximum(sums["moved"], sums["alone"]) >= POOLED * sums["repeats"]
-    return Sent(hashes, of, accounts.place[ties.account[live]], sums, away)
+    return Sent(hashes, of, at, sums, away | accounts.wide[at])
 
 
 def _many(sent: Sent, accounts: Accounts) -> Bools:
@@ -116,12 +117,16 @@ def _many(sent: Sent, accounts: Accounts) -> Bools:
     return many
 
 
-def _like_a_pool(sent: Sent, begins: Column) -> Bools:
-    """Say under which templates prompts begin something, and repeats move or come alone."""
+def _like_a_pool(sent: Sent, accounts: Accounts, begins: Column) -> Bools:
+    """Say under which templates prompts begin something, and repeats move or come alone.
+
+    Or where most accounts go through many addresses, however long they stay at each.
+    """
     moves, repeats = sent.pooled("moved", "repeats")
     alone, _ = sent.pooled("alone", "repeats")
     known: Bools = (begins >= BEGINS) & (repeats >= LEAST_REPEATS)
-    return known & ((moves >= POOLED) | (alone >= POOLED))
+    wide = sent.share(accounts.wide[sent.at])
+    return known & ((moves >= POOLED) | (alone >= POOLED) | (wide >= POOLED))
 
 
 def _shared(sent: Sent, accounts: Accounts) -> Bools:

@@ -21,6 +21,12 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _MIX = np.uint64(0xD6E8FEB86659FD93)
 
 
+def estimate(bits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return distinct counts by how many bits are set."""
+    counts: NDArray[np.float64] = ESTIMATE[np.minimum(bits.astype(np.int64), BITS)]
+    return counts
+
+
 def slots(rows: Rows) -> Rows:
     """Hash element rows to bit positions 0..255, as if at random.
 

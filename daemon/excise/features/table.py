@@ -120,6 +120,7 @@ def _campaigns() -> list[Feature]:
         Feature("template_share", only, "share", "of prompts, under the templates that link it"),
         Feature("own_share", only, "share", "of prompts, under templates that nobody else uses"),
         Feature("shared_exits", only, "share", "of requests, by addresses of several members"),
+        Feature("exits", only, "addresses", "of a typical member within 12 to 24 h"),
         Feature("sites", only, "sites", "distinct v4 /24 and v6 /48"),
         Feature("asns", only, "systems", "distinct autonomous systems; 0 without asn_table"),
         Feature("newcomers", only, "share", "of accounts, first seen within a week; see campaigns"),

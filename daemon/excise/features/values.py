@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from excise.features import handshakes
 from excise.features.interner import Rows
-from excise.features.sketch import ESTIMATE
+from excise.features.sketch import estimate
 from excise.features.state import HALF_LIVES, Column, Matrix, Moment, Table
 from excise.model.entity import Kind
 
@@ -61,7 +61,7 @@ class View:
             return value / self._weights[:, h]
         if name in {"active_hours", "total"}:
             return value
-        return ESTIMATE[np.minimum(value.astype(np.int64), len(ESTIMATE) - 1)]
+        return estimate(value)
 
     @property
     def handshakes(self) -> handshakes.Whole:

@@ -115,6 +115,17 @@ def test_a_member_that_is_denied_is_not_scored_again_for_every_client_it_shares(
     assert [] == scored
 
 
+def test_members_that_keep_each_exit_for_ten_requests_are_denied_too(engine):
+    watched = engine()
+    sticky = [
+        msgspec.structs.replace(r, client=f"2001:db8:{i // 120:x}{i % 12:x}::1")
+        for i, r in enumerate(fleet(count=2400, every_s=30.0))
+    ]
+    run(watched, sticky)
+
+    assert {f"f{i}" for i in range(12)} == set(enforced(watched, Plane.ACCOUNT))
+
+
 def test_a_newcomer_inherits_with_its_first_request(engine):
     watched = engine()
     run(watched, fleet(), fleet(30_000.0, count=3, accounts=3, name="new"))
