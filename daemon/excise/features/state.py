@@ -35,7 +35,7 @@ EXTRA = {
     "log_input": 2,
     "log_output": 2,
     "log_output_sq": 2,
-    "swept_1h": 1,
+    "swept_24h": 2,
     "output_tokens_30d": LEDGER,
 }
 SHARED = (*SUMS, *EXTRA)

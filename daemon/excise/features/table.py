@@ -74,7 +74,7 @@ def _shapes() -> list[Feature]:
         Feature("idle_s", ALL, "s", "seconds since the request before this one"),
         Feature("plaintext_1h", PRINCIPALS, "requests", "requests with tls: none, half-life 1 h"),
         Feature(
-            "swept_1h",
+            "swept_24h",
             PRINCIPALS,
             "requests",
             "requests for log-probabilities of at most 2 tokens under a logit bias",

@@ -398,7 +398,7 @@ def weighted(batch: Batch, at: slice, weights: Matrix) -> Matrix:
         batch.log_input[at] * w2,
         log_output * w2,
         log_output * log_output * w2,
-        batch.sweep[at] * w1,
+        batch.sweep[at] * w2,
         sums[:, 2] * weights[:, LEDGER],
     )
     columns[:, len(SHARED) - len(extra) : len(SHARED)] = np.stack(extra, axis=1)
