@@ -11,6 +11,7 @@ from excise.features.hashes import Hashes
 from excise.features.interner import Rows
 from excise.features.links import REQUESTS
 from excise.features.state import Column
+from excise.features.values import Bools
 from excise.features.world import World
 
 
@@ -52,18 +53,26 @@ def of_links(world: World, groups: Groups, now: float) -> dict[str, Column]:
     live = links.since(now - DAY_S)
     of = group[links.use[live]]
     live, of = live[of >= 0], of[of >= 0]
-    client, account = links.client[live], owner[links.use[live]]
     requests = links.sums[live, REQUESTS] * world.fade(now)
-    keys, place = np.unique(of << 32 | client, return_inverse=True)
-    shared = distinct(place, account, len(keys)) >= 2
+    keys, place = np.unique(of << 32 | links.client[live], return_inverse=True)
+    common = added(of, requests * _shared(place, owner[links.use[live]], len(keys)), groups.n)
+    of_key, client = keys >> 32, keys & 0xFFFFFFFF
     system = world.directory.systems(client)
-    common = added(of, requests * shared[place], groups.n)
     return {
-        "clients": added(keys >> 32, None, groups.n),
-        "asns": distinct(of[system > 0], system[system > 0], groups.n),
-        "sites": distinct(of, world.sites(client).astype(np.int64), groups.n),
+        "clients": added(of_key, None, groups.n),
+        "asns": distinct(of_key[system > 0], system[system > 0], groups.n),
+        "sites": distinct(of_key, world.sites(client).astype(np.int64), groups.n),
         "shared_exits": common / np.maximum(added(of, requests, groups.n), 1e-9),
     }
+
+
+def _shared(place: Rows, account: Rows, places: int) -> Bools:
+    """Say which accounts are somewhere where another is too; most places have a single link."""
+    met = np.bincount(place, minlength=places) >= 2
+    some = met[place]
+    met &= distinct(place[some], account[some], places) >= 2
+    shared: Bools = met[place]
+    return shared
 
 
 def _by_account(world: World, groups: Groups) -> Rows:
