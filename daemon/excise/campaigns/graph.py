@@ -13,6 +13,7 @@ from excise.features.links import REQUESTS
 from excise.features.state import Column
 from excise.features.values import Bools
 from excise.features.world import World
+from excise.model.entity import Kind
 
 
 def of_ties(world: World, groups: Groups, now: float) -> dict[str, Column]:
@@ -48,7 +49,7 @@ def _link(groups: Groups, template: Hashes, of: Rows) -> Rows:
 
 def of_links(world: World, groups: Groups, now: float) -> dict[str, Column]:
     """Count the addresses, systems and sites of groups, and the requests by shared addresses."""
-    links, owner = world.links, world.directory.owner
+    links, owner = world.links, world.directory.owner[: world.used(Kind.USE)]
     group = _by_account(world, groups)[owner]
     live = links.since(now - DAY_S)
     of = group[links.use[live]]
@@ -77,6 +78,6 @@ def _shared(place: Rows, account: Rows, places: int) -> Bools:
 
 def _by_account(world: World, groups: Groups) -> Rows:
     """Return the group of every account row, -1 for none."""
-    group = np.full(len(world.conduct.last), -1, dtype=np.int64)
+    group = np.full(world.used(Kind.ACCOUNT), -1, dtype=np.int64)
     group[groups.account] = groups.of
     return group
