@@ -27,6 +27,7 @@ WAYS = {
     "wide": (30.0, 3.0, 4.0, 2.0, 30.0, 29.0),
     "new": (0.0, 0.0, 0.0, 0.0, 1.0, 1.0),
 }
+SITES = ("192.0.2", "198.51.100", "203.0.113")
 PLACES = ("repeats", "alone", "moved", "roamed", "prompts", "begins")
 ACCOUNTS, TEMPLATES = 16, 3
 AGES = (*[0.0] * 28, 3_600.0, DAY_S - 1.0, DAY_S, DAY_S + 60.0)
@@ -72,7 +73,7 @@ def fill(world, people, random, clients, odd):
     known, templates = random.choice((1, 1, 0)), random.choice((1, TEMPLATES))
     for _ in range(random.choice((5, 20, 60))):
         a, c = random.randint(known, ACCOUNTS), random.randint(1, clients)
-        key = (f"192.0.2.{c}", f"a{a}" if a else "", "", f"s{random.randint(0, 1)}")
+        key = (f"{SITES[c % 3]}.{c}", f"a{a}" if a else "", "", f"s{random.randint(0, 1)}")
         found, _ = world.directory.find([key])
         row, at = int(found[0, 1]), int(found[0, 4])
         seen(world, people, row, a)

@@ -72,6 +72,10 @@ def test_what_edges_say_of_groups_is_what_each_groups_edges_say(world, dealt):
             behind[c].add(a)
         shared = sum(r for c, _, r in met if len(behind[c]) >= 2)
         assert len(behind) == columns["clients"][g]
+        assert (
+            len(set(world.sites(np.array([*behind], dtype=np.int64)).tolist()))
+            == (columns["sites"][g])
+        )
         assert np.isclose(shared / max(1e-9, sum(r for _, _, r in met)), columns["shared_exits"][g])
         ties = world.conduct.ties
         mine = [i for i in ties.live().tolist() if group_of.get(int(ties.account[i])) == g]

@@ -63,8 +63,9 @@ class Accounts:
 def active(world: World, now: float) -> Accounts:
     """Return the accounts of a day. Sums need no fading where only shares are asked."""
     conduct = world.conduct
-    rows = np.flatnonzero(conduct.last[: world.used(Kind.ACCOUNT)] > now - DAY_S)
-    place = np.full(len(conduct.last), -1, dtype=np.int64)
+    last = conduct.last[: world.used(Kind.ACCOUNT)]
+    rows = np.flatnonzero(last > now - DAY_S)
+    place = np.full(len(last), -1, dtype=np.int64)
     place[rows] = np.arange(len(rows))
     sums = conduct.sums[rows]
     sums *= world.fade(now)

@@ -10,6 +10,7 @@ from excise.features.conduct import DAY_S
 from excise.features.interner import Rows
 from excise.features.values import Bools
 from excise.features.world import World
+from excise.model.entity import Kind
 
 #: fewest drawn accounts that make an address an exit, and fewest exits that link an account:
 #: one in common is chance (a café, a relay); who draws from a pool draws again
@@ -42,11 +43,11 @@ def _met(world: World, drawn: Bools, now: float) -> tuple[Rows, Rows, Rows]:
     Each pair comes once, in order; account 0 is all who are not known. The third says at how many
     other addresses each account was, by row.
     """
-    links, owner = world.links, world.directory.owner
+    links, owner = world.links, world.directory.owner[: world.used(Kind.USE)]
     live = links.since(now - DAY_S)
     by_drawn = drawn[owner][links.use[live]]
     client, account = links.client[live[by_drawn]], owner[links.use[live[by_drawn]]]
-    meets = np.bincount(client, minlength=len(world.network)) >= SHARERS
+    meets = np.bincount(client, minlength=world.used(Kind.CLIENT)) >= SHARERS
     # Where there is one such link, there is one such account: nothing to tell apart.
     elsewhere = np.bincount(account[~meets[client]], minlength=len(drawn))
     live = live[meets[links.client[live]]]

@@ -11,7 +11,9 @@ from excise.features.hashes import Hashes
 from excise.features.interner import Rows
 from excise.features.links import REQUESTS
 from excise.features.state import Column
+from excise.features.values import Bools
 from excise.features.world import World
+from excise.model.entity import Kind
 
 
 def of_ties(world: World, groups: Groups, now: float) -> dict[str, Column]:
@@ -47,27 +49,35 @@ def _link(groups: Groups, template: Hashes, of: Rows) -> Rows:
 
 def of_links(world: World, groups: Groups, now: float) -> dict[str, Column]:
     """Count the addresses, systems and sites of groups, and the requests by shared addresses."""
-    links, owner = world.links, world.directory.owner
+    links, owner = world.links, world.directory.owner[: world.used(Kind.USE)]
     group = _by_account(world, groups)[owner]
     live = links.since(now - DAY_S)
     of = group[links.use[live]]
     live, of = live[of >= 0], of[of >= 0]
-    client, account = links.client[live], owner[links.use[live]]
     requests = links.sums[live, REQUESTS] * world.fade(now)
-    keys, place = np.unique(of << 32 | client, return_inverse=True)
-    shared = distinct(place, account, len(keys)) >= 2
+    keys, place = np.unique(of << 32 | links.client[live], return_inverse=True)
+    common = added(of, requests * _shared(place, owner[links.use[live]], len(keys)), groups.n)
+    of_key, client = keys >> 32, keys & 0xFFFFFFFF
     system = world.directory.systems(client)
-    common = added(of, requests * shared[place], groups.n)
     return {
-        "clients": added(keys >> 32, None, groups.n),
-        "asns": distinct(of[system > 0], system[system > 0], groups.n),
-        "sites": distinct(of, world.sites(client).astype(np.int64), groups.n),
+        "clients": added(of_key, None, groups.n),
+        "asns": distinct(of_key[system > 0], system[system > 0], groups.n),
+        "sites": distinct(of_key, world.sites(client).astype(np.int64), groups.n),
         "shared_exits": common / np.maximum(added(of, requests, groups.n), 1e-9),
     }
 
 
+def _shared(place: Rows, account: Rows, places: int) -> Bools:
+    """Say which accounts are somewhere where another is too; most places have a single link."""
+    met = np.bincount(place, minlength=places) >= 2
+    some = met[place]
+    met &= distinct(place[some], account[some], places) >= 2
+    shared: Bools = met[place]
+    return shared
+
+
 def _by_account(world: World, groups: Groups) -> Rows:
     """Return the group of every account row, -1 for none."""
-    group = np.full(len(world.conduct.last), -1, dtype=np.int64)
+    group = np.full(world.used(Kind.ACCOUNT), -1, dtype=np.int64)
     group[groups.account] = groups.of
     return group
