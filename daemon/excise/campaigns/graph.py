@@ -6,6 +6,7 @@ import numpy as np
 
 from excise.campaigns.evidence import added, distinct
 from excise.campaigns.groups import Groups
+from excise.campaigns.templates import ONCE
 from excise.features.conduct import AT, DAY_S
 from excise.features.hashes import Hashes
 from excise.features.interner import Rows
@@ -45,6 +46,26 @@ def _link(groups: Groups, template: Hashes, of: Rows) -> Rows:
     link = order[np.minimum(place, len(order) - 1)]
     same = (groups.templates[link] == template) & (groups.template_of[link] == of)
     return np.where(same, link, -1)
+
+
+def waiting(world: World, groups: Groups, now: float) -> tuple[Rows, Rows]:
+    """Return accounts that sent what links a group but did not come back yet, and their groups.
+
+    Who came back is linked by how; so of a group alone it cannot be told how often its like do.
+    """
+    none = np.empty(0, dtype=np.int64)
+    if not len(groups.templates):
+        return none, none
+    ties, order = world.conduct.ties, np.argsort(groups.templates)
+    live = ties.live()
+    live = live[ties.last[live] > now - DAY_S]
+    place = np.searchsorted(groups.templates[order], ties.template[live])
+    link = order[np.minimum(place, len(order) - 1)]
+    back = world.conduct.sums[ties.account[live], AT["repeats"]] * world.fade(now) >= ONCE
+    outside = _by_account(world, groups)[ties.account[live]] < 0
+    kept = (groups.templates[link] == ties.template[live]) & ~back & outside
+    accounts, at = np.unique(ties.account[live[kept]], return_index=True)
+    return accounts, groups.template_of[link[kept]][at]
 
 
 def of_links(world: World, groups: Groups, now: float) -> dict[str, Column]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from excise.campaigns.alike import medians
+from excise.campaigns.evenness import unevenness
 from excise.campaigns.evidence import added, distinct, pooled
-from excise.campaigns.graph import of_links, of_ties
+from excise.campaigns.graph import of_links, of_ties, waiting
 from excise.campaigns.groups import Groups
 from excise.campaigns.succession import succession
 from excise.campaigns.ways import ways
@@ -55,7 +56,7 @@ def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
         "output_per_request": total["output"] / np.maximum(total["requests"], 1e-9),
         "mean_output": np.exp2(_sum(sums, "log_output", groups) / answers) - 1.0,
         "mean_input": np.exp2(_sum(sums, "log_input", groups) / answers) - 1.0,
-        "unevenness": _unevenness(sums[:, AT["requests"]], groups),
+        "unevenness": _unevenness(world, groups, now),
         "exits": _typical(world.distinct("clients", Kind.ACCOUNT, groups.account), groups),
         "unlikeness": np.maximum(
             _unlikeness(sums, groups, "log_output"), _unlikeness(sums, groups, "log_input")
@@ -117,12 +118,12 @@ def _succession(world: World, groups: Groups) -> dict[str, Column]:
     return {"turnover": generations, "turnover_spread": uneven}
 
 
-def _unevenness(requests: Column, groups: Groups) -> Column:
-    """Variance over mean of members' requests: 1 where a scheduler draws members at random."""
-    n = np.maximum(added(groups.of, None, groups.n), 1)
-    mean = added(groups.of, requests, groups.n) / n
-    squares = added(groups.of, requests * requests, groups.n) / n
-    return (squares - mean * mean) / np.maximum(mean, 1e-9)
+def _unevenness(world: World, groups: Groups, now: float) -> Column:
+    accounts, group = waiting(world, groups, now)
+    rows, of = np.concatenate((groups.account, accounts)), np.concatenate((groups.of, group))
+    requests = world.conduct.sums[rows, AT["requests"]] * world.fade(now)
+    age_s = now - world.tables[Kind.ACCOUNT].first[rows]
+    return unevenness(requests, age_s, of, groups.n)
 
 
 def _unlikeness(sums: Matrix, groups: Groups, name: str) -> Column:

@@ -129,7 +129,12 @@ def _campaigns() -> list[Feature]:
         Feature("output_ratio_1h", only, "ratio", "output tokens per input token, 1 h"),
         Feature("turnover", only, "ratio", "members, over how many are in use at a time"),
         Feature("turnover_spread", only, "ratio", "variance over mean of how many are in use"),
-        Feature("unevenness", only, "ratio", "variance over mean of members' requests"),
+        Feature(
+            "unevenness",
+            only,
+            "ratio",
+            "spread of members' loads beyond chance; 0: dealt out at random",
+        ),
         Feature("unlikeness", only, "ratio", "variance of log tokens between / within members"),
         Feature("flatness", only, "ratio", "entropy over the hours of the day, 48 h; 1: all alike"),
         Feature("longest_gap", only, "hours", "longest run of idle hours of the last 24"),
