@@ -280,6 +280,11 @@ def test_loopback_is_refused_even_by_force(engine, place, target):
         (Place("203.0.113.7", Action.THROTTLE, "gentle", 60.0, ""), InvalidError),
         (Place("203.0.113.7", Action.DROP, None, 0.0, ""), InvalidError),
         (Place(" ", Action.DROP, None, 60.0, ""), InvalidError),
+        (Place("203.0.113.300", Action.DENY, None, 60.0, ""), InvalidError),
+        (Place("203.0.113.0/33", Action.DENY, None, 60.0, ""), InvalidError),
+        (Place("203.0.113.0.0/24", Action.DENY, None, 60.0, ""), InvalidError),
+        (Place("2001:db8::1::2", Action.DENY, None, 60.0, ""), InvalidError),
+        (Place("2001:db8::/129", Action.DENY, None, 60.0, ""), InvalidError),
         (Lift(target="203.0.113.7"), NotFoundError),
         (Lift(id="none"), NotFoundError),
         (Disallow("203.0.113.0/24"), NotFoundError),
@@ -295,6 +300,20 @@ def test_a_wish_that_cannot_be_granted_changes_nothing(engine, guilty, ask, wish
         watched.step([wish])
     assert before == (watched.decisions(), watched.allowed(), watched.status())
     assert [] == watched.step([])
+
+
+@pytest.mark.parametrize("account", ["v1.2.3", "10.4.2", "a/b", "ab:cd:ef", "acct::7", "1234"])
+def test_accounts_that_only_resemble_addresses_can_be_denied(engine, active, account):
+    watched = engine()
+    watched.step([Place(account, Action.DENY, None, 60.0, "by hand")], 1.7e9)
+    assert {account: "deny"} == active(watched)
+
+
+def test_an_account_that_was_seen_can_be_denied_whatever_its_name(engine, active):
+    watched = engine()
+    watched.step([Observed([Record(ts=1.7e9, client="203.0.113.7", account="203.0.113.300")])])
+    watched.step([Place("203.0.113.300", Action.DENY, None, 60.0, "by hand")])
+    assert {"203.0.113.300": "deny"} == active(watched)
 
 
 def test_the_operators_decision_holds_under_observe_and_against_the_rules(  # noqa: PLR0917 - fixtures come by name
