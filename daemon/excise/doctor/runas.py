@@ -83,7 +83,10 @@ def check_runas(inputs: Iterable[InputConfig], state: Path) -> Iterator[Check]:
 
 def _of_others(state: Path, user: User) -> Iterator[str]:
     for path in state.iterdir():
-        found = path.lstat()
+        try:
+            found = path.lstat()
+        except FileNotFoundError:  # the daemon's, who is at work
+            continue
         if stat.S_ISREG(found.st_mode) and found.st_uid != user.uid:
             yield path.name
 
