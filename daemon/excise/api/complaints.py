@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 
+from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from excise.log import Log
@@ -26,8 +27,8 @@ class _ToLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write one line."""
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, HttpProcessingError):
-            self._log.debug("api.malformed", why=error.message[:WHY_MOST_CHARS])
+        if isinstance(error, HttpProcessingError | web.RequestPayloadError):
+            self._log.debug("api.malformed", why=str(error)[:WHY_MOST_CHARS])
         elif record.levelno >= logging.WARNING:
             trace = logging.Formatter().formatException(record.exc_info) if record.exc_info else ""
             self._log.error("api.failed", text=record.getMessage(), trace=trace)

@@ -39,4 +39,14 @@ def test_a_body_that_is_not_encoded_as_it_says_is_the_callers_fault(served):
 
     assert (400, "urn:excise:problem:bad-request") == (status, problem["type"])
     assert "Content-Encoding" in problem["detail"]
-    assert [] == served.control.log.told
+
+
+def test_what_is_left_of_such_a_body_leaves_no_trace_either(served):
+    head = b"POST /v1/records HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-ndjson\r\n"
+    assert b" 400 " in send(
+        served, head + b"Content-Encoding: gzip\r\nContent-Length: 3\r\n\r\nabc"
+    )
+
+    # The server looks once more at what is left of the body, after it has answered.
+    assert 200 == served.ask("GET", "/livez")[0]
+    assert {"api.malformed"} >= {event for _, event, _ in served.control.log.told}
