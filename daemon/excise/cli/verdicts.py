@@ -17,7 +17,6 @@ from excise.api.wire import DecisionsView
 from excise.cli.client import Client, decode
 from excise.cli.options import ConfigFile, SocketFile, connect
 from excise.cli.text import printable
-from excise.decide.ladder import MILDEST
 from excise.errors import ExciseError
 from excise.gateways.haproxy import HaproxyBoard
 from excise.gateways.verdicts import (
@@ -33,6 +32,8 @@ from excise.gateways.verdicts import (
 
 DEFAULT_MAP = "/etc/haproxy/excise/denied.map"
 DEFAULT_THROTTLED_MAP = "/etc/haproxy/excise/throttled.map"
+#: the rung of the mildest tier, as the API numbers them; the ladder itself would load NumPy
+MILDEST_RUNG = 2
 Action = Literal["throttle", "deny"]
 
 
@@ -164,5 +165,6 @@ def _wanted(client: Client, action: Action, told: Told) -> dict[str, Term]:
     if action == "deny":
         return {d.target: Term(d.until) for d in found}
     return {
-        d.target: Term(d.until, told.mild if d.wanted <= MILDEST else told.strict) for d in found
+        d.target: Term(d.until, told.mild if d.wanted <= MILDEST_RUNG else told.strict)
+        for d in found
     }

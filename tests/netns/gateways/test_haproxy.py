@@ -127,3 +127,11 @@ def test_a_map_that_haproxy_does_not_have_is_an_error_that_says_so(haproxy):
     board = HaproxyBoard(haproxy.world.path("admin.sock"), "/no/such.map")
     with pytest.raises(BoardError, match=r"has no map /no/such\.map"):
         board.show({})
+
+
+def test_a_map_that_is_not_required_may_be_missing_while_nobody_is_on_it(haproxy):
+    admin = haproxy.world.path("admin.sock")
+    board = HaproxyBoard(admin, "/no/such.map", required=False)
+    board.show({})
+    with pytest.raises(BoardError, match=r"has no map /no/such\.map"):
+        board.show({"account": Term(time.time() + 30, 3)})

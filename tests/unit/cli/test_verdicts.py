@@ -8,6 +8,9 @@ from contextlib import contextmanager
 
 import pytest
 
+from excise.cli.verdicts import MILDEST_RUNG
+from excise.decide.ladder import MILDEST
+
 FAR = 4_000_000_000.0
 
 
@@ -147,3 +150,7 @@ def test_accounts_that_no_gateway_can_look_up_are_told(served, start, tmp_path, 
 def test_without_a_gateway_it_is_a_usage_error(excise):
     done = excise("verdicts")
     assert (2, True) == (done.returncode, "--directory" in done.stderr)
+
+
+def test_the_mildest_tier_is_the_ladders():
+    assert MILDEST == MILDEST_RUNG
