@@ -171,6 +171,23 @@ def test_an_owner_who_comes_back_to_a_denied_key_is_let_in_soon(  # noqa: PLR091
     assert "observe" == active(watched)["key"]
 
 
+@pytest.mark.parametrize("client", ["203.0.113.7", "198.51.100.9"], ids=["there", "elsewhere"])
+def test_who_goes_on_asking_while_the_gateway_refuses_is_not_taken_for_the_owner(  # noqa: PLR0917 - fixtures come by name
+    engine, rule, ask, wait, active, policy, client
+):
+    spread = [
+        rule(f"{f}.x", f, 39.0, "requests_1h", 20.0, kind=Kind.USE) for f in ("graph", "volume")
+    ]
+    watched = engine(*spread, policy=policy(ttl_drop_s=7200.0, ttl_max_s=7200.0))
+    ask(watched, "203.0.113.7", count=30, account="key", output_tokens=2_000)
+    wait(watched, 12)
+    assert "deny" == active(watched)["key"]
+    refused = {"status": 429, "output_tokens": -1, "bytes_out": 180}
+    ask(watched, client, count=200, every_s=9.0, account="key", **refused)
+
+    assert "deny" == active(watched)["key"]
+
+
 def test_an_account_with_only_its_guilty_use_is_denied(engine, rule, ask, wait, active):
     spread = [
         rule(f"{f}.x", f, 39.0, "requests_1h", 20.0, kind=Kind.USE) for f in ("graph", "volume")
