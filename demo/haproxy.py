@@ -23,6 +23,7 @@ def configuration(directory: Path, *, key: Path) -> str:
             "/run/haproxy/admin.sock": f"{directory}/admin.sock",
             "/etc/haproxy/tls/llm.example.net.pem": f"{directory}/both.pem",
             "/etc/haproxy/excise/denied.map": f"{directory}/denied.map",
+            "/etc/haproxy/excise/throttled.map": f"{directory}/throttled.map",
             "bind :443": f"bind {SERVER_ADDRESS}:{TLS_PORT}",
             "127.0.0.1:8000": f"127.0.0.1:{MODEL_PORT}",
         },
@@ -36,7 +37,8 @@ def prepare(world: World, extra: str = "") -> list[str]:
     certificate(world.directory)
     both = world.path("cert.pem").read_text() + world.path("key.pem").read_text()
     world.path("both.pem").write_text(both)
-    world.path("denied.map").touch()
+    for verdict in ("denied", "throttled"):
+        world.path(f"{verdict}.map").touch()
     file = world.path("haproxy.cfg")
     file.write_text(configuration(world.directory, key=key) + extra)
     world.run(world.server, "haproxy", "-c", "-q", "-f", str(file))

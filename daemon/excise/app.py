@@ -66,6 +66,7 @@ async def live(house: House) -> None:
                 socket_path=house.config.api.socket,
                 listen=house.config.api.listen,
                 state=house.state.root,
+                log=house.log,
             )
         )
         async with asyncio.TaskGroup() as tasks:

@@ -13,12 +13,15 @@ const ACCOUNT_DIGITS = 24;
 const PROMPT_DIGITS = 16;
 const CHAIN_ENDS = 4; // of a long chain the first and the last four are told
 const END_MESSAGES = 512; // what is between so many at either end counts as one message
+const TURN_S = 60; // a throttled account is served for so long, then others have their turns
 
 let events = 0;
 let cut = Buffer.alloc(0);
 let told = '';
 let request = null;
 let chain = null;
+let claim = null;
+let turn = null;
 
 function keyed(purpose, text, digits) {
     return crypto.createHmac('sha256', key).update(purpose + '\0' + text).digest('hex').slice(0, digits);
@@ -111,19 +114,65 @@ function account(r) {
 }
 
 function claimed(r) {
-    const credential = r.headersIn['Authorization'] || r.headersIn['X-Api-Key'];
-    return credential ? keyed('account', credential, ACCOUNT_DIGITS) : '';
+    if (claim === null) {
+        const credential = r.headersIn['Authorization'] || r.headersIn['X-Api-Key'];
+        claim = credential ? keyed('account', credential, ACCOUNT_DIGITS) : '';
+    }
+    return claim;
 }
 
-// `excise verdicts` keeps a file for each account to deny; it is good until its time of change.
-function denied(r) {
+// `excise verdicts` keeps a file for each account to deny, and for each to throttle; it is good
+// until its time of change. Returns its path, nothing if there is none.
+function posted(r, verdict) {
     const name = claimed(r);
     if (!name) return '';
+    const path = r.variables.excise_verdicts + '/' + name + verdict;
     try {
-        const file = fs.statSync(r.variables.excise_verdicts + '/' + name + '.denied');
-        return file.mtimeMs > Date.now() ? '1' : '';
+        // An exception takes njs a third of a millisecond, and most accounts have no file.
+        const file = fs.statSync(path, {throwIfNoEntry: false});
+        return file && file.mtimeMs > Date.now() ? path : '';
     } catch (e) {
-        return ''; // no such file, no such directory: nobody is denied
+        return ''; // no directory that nginx may look into: nobody is met
+    }
+}
+
+function denied(r) {
+    return posted(r, '.denied') ? '1' : '';
+}
+
+// Of a throttled account: whether it has its turn, and the seconds until the next one. The file says
+// how many minutes come to a turn. When it is, depends on the account: not all come at once.
+function turn_of(r) {
+    if (turn !== null) return turn;
+    turn = {throttled: false};
+    const path = posted(r, '.throttled');
+    if (!path) return turn;
+    let minutes;
+    try {
+        minutes = parseInt(fs.readFileSync(path).toString(), 10);
+    } catch (e) {
+        return turn; // lifted just now
+    }
+    if (minutes > 0) {
+        const at = (Math.floor(Date.now() / 1000) + parseInt(claim.slice(0, 4), 16)) % (minutes * TURN_S);
+        turn = {throttled: true, now: at < TURN_S, next: minutes * TURN_S - at};
+    }
+    return turn;
+}
+
+function waits(r) {
+    const found = turn_of(r);
+    return found.throttled && !found.now ? '1' : '';
+}
+
+function throttled(r) {
+    return turn_of(r).throttled ? claim : '';
+}
+
+// js_header_filter. A 429 of the application is its own, and who is denied was told before.
+function retry_after(r) {
+    if (turn && turn.throttled && r.status === 429 && !r.variables.upstream_status) {
+        r.headersOut['Retry-After'] = String(turn.next);
     }
 }
 
@@ -155,7 +204,8 @@ function logit_bias(r) {
 }
 
 export default {
-    observe, account, denied, model, output_tokens, stream, logprobs, logit_bias,
+    observe, account, model, output_tokens, stream, logprobs, logit_bias,
+    denied, waits, throttled, retry_after,
     input_tokens: () => usage('prompt_tokens|input_tokens'),
     reasoning_tokens: () => usage('reasoning_tokens'),
     cached_tokens: () => usage('cached_tokens'),

@@ -18,7 +18,7 @@ from excise.features.interner import HIGH_WATER, LOW_WATER
 from excise.features.population import REFRESH_S
 from excise.gateways import settings
 from excise.gateways.keyed import LEAST_KEY_BYTES
-from excise.gateways.verdicts import LEASE_S
+from excise.gateways.verdicts import LEASE_S, MILD_MIN, STRICT_MIN
 from excise.model.duration import format_duration
 from excise.model.entity import Family
 from excise.model.settings import DEFAULT_TIERS, Governor, Policy, Settings
@@ -137,6 +137,30 @@ def test_a_denial_lasts_as_long_as_the_page_says(checkout):
 
     assert f"good for { {30.0: 'half a minute'}[LEASE_S] } at most" in text
     assert f"back within {LEASE_S / 2:g} seconds" in text
+
+
+def test_a_throttle_is_as_slow_as_the_page_says(checkout):
+    text = (checkout / "docs" / "gateways-verdicts.md").read_text()
+    nginx = "".join(f.read_text() for f in (checkout / "gateways" / "nginx").glob("*.conf"))
+    haproxy = (checkout / "gateways" / "haproxy" / "haproxy.cfg").read_text()
+    words = {3: "three", 10: "ten"}
+
+    assert f"| one minute out of {words[MILD_MIN]} | six requests; nginx adds one" in text
+    assert f"| one minute out of {words[STRICT_MIN]} | the same |" in text
+    assert f"`excise verdicts --mild {MILD_MIN} --strict {STRICT_MIN}`" in text
+    assert "rate=2r/m;" in nginx
+    assert "burst=5 nodelay;" in nginx
+    assert "sc2_gpc0_rate ge 6" in haproxy
+    assert "store gpc0_rate(1m)" in haproxy
+
+
+def test_no_rule_looks_at_errors_as_the_page_of_verdicts_says(checkout):
+    text = (checkout / "docs" / "gateways-verdicts.md").read_text()
+    book, _ = load_rules([checkout / "rules"])
+    told = {c.feature for r in book.rules for c in r.when}
+
+    assert "No shipped rule looks at errors." in text
+    assert set() == {feature for feature in told if feature.startswith("errors")}
 
 
 # The first page

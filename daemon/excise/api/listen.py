@@ -12,6 +12,7 @@ from pathlib import Path
 
 from excise.api.access import read_peer
 from excise.errors import ConfigError, ExciseError
+from excise.hostfile import write_whole
 
 SOCKET_MODE = 0o660
 PARENT_MODE = 0o750
@@ -35,7 +36,11 @@ def bind_unix(path: Path) -> socket.socket:
         _remove_stale(path)
         return _bind(path)
     except OSError as error:
-        raise ConfigError(f"control socket {path}: {error.strerror or error}") from error
+        raise ConfigError(
+            f"control socket {path}: {error.strerror or error}",
+            hint="the user that runs excise must be able to make and remove it; remove one that"
+            " somebody else left, or set api.socket to another path",
+        ) from error
 
 
 def close_unix(sock: socket.socket, path: Path) -> None:
@@ -113,23 +118,23 @@ def load_token(state: Path, environ: Mapping[str, str]) -> str:
             return _checked(given)
         path = state / TOKEN_NAME
         if not path.exists():
-            _make_token(path)
+            path.parent.mkdir(mode=PARENT_MODE, parents=True, exist_ok=True)
+            write_whole(path, (f"{secrets.token_urlsafe(32)}\n".encode(),), 0o600)
         if path.stat().st_mode & 0o077:
             raise ConfigError(f"{path} is open to others", hint=f"chmod 600 {path}")
         return _checked(path)
     except OSError as error:
-        raise ConfigError(f"API token: {error}") from error
-
-
-def _make_token(path: Path) -> None:
-    path.parent.mkdir(mode=PARENT_MODE, parents=True, exist_ok=True)
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w") as file:
-        file.write(secrets.token_urlsafe(32) + "\n")
+        where = error.filename or state
+        raise ConfigError(
+            f"API token {where}: {error.strerror or error}", hint="check space and rights there"
+        ) from error
 
 
 def _checked(path: Path) -> str:
     token = path.read_text().strip()
     if len(token) < TOKEN_LEAST_CHARS:
-        raise ConfigError(f"{path} holds less than {TOKEN_LEAST_CHARS} characters of token")
+        raise ConfigError(
+            f"{path} holds less than {TOKEN_LEAST_CHARS} characters of token",
+            hint="remove it and a new one is made, or write a longer one",
+        )
     return token

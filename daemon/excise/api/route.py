@@ -116,12 +116,20 @@ async def _read_object(request: web.Request) -> dict[str, object]:
 
 
 async def read_body(request: web.Request, types: frozenset[str], most_bytes: int) -> bytes:
-    """Return the body. Raises HTTPUnsupportedMediaType, HTTPRequestEntityTooLarge."""
+    """Return the body.
+
+    Raises HTTPUnsupportedMediaType, HTTPRequestEntityTooLarge, HTTPBadRequest: a body that does
+    not come through, such as one that is not compressed as it says.
+    """
     if request.content_type not in types:
         raise web.HTTPUnsupportedMediaType(text=f"send Content-Type: {' or '.join(sorted(types))}")
     if (request.content_length or 0) > most_bytes:
         raise web.HTTPRequestEntityTooLarge(most_bytes, request.content_length or 0)
-    raw = await request.read()
+    try:
+        raw = await request.read()
+    except web.RequestPayloadError as error:
+        why = "the body cannot be read: is it complete, and encoded as Content-Encoding says?"
+        raise web.HTTPBadRequest(text=why) from error
     if len(raw) > most_bytes:
         raise web.HTTPRequestEntityTooLarge(most_bytes, len(raw))
     return raw

@@ -12,6 +12,7 @@ from pathlib import Path
 from aiohttp import web
 
 from excise.api.access import Access, gate
+from excise.api.complaints import logger_into
 from excise.api.control import Control
 from excise.api.events import PACE, STREAMS, Pace, end_streams
 from excise.api.listen import bind_unix, close_unix, load_token, require_loopback
@@ -19,6 +20,7 @@ from excise.api.problem import problems, shape_unexpected
 from excise.api.route import ACCESS, CONTROL, RECORDS_MOST_BYTES, guarded
 from excise.api.routes import MOST_PUSHES, PUSHES, ROUTES
 from excise.errors import ConfigError
+from excise.log import Log
 
 #: how long a request in flight may take when the daemon stops
 SHUTDOWN_S = 2.0
@@ -52,6 +54,7 @@ async def serve(
     socket_path: Path,
     listen: tuple[str, int] | None,
     state: Path,
+    log: Log,
     environ: Mapping[str, str] = os.environ,
     pace: Pace = Pace(),  # noqa: B008  # frozen
 ) -> AsyncIterator[Listening]:
@@ -66,7 +69,10 @@ async def serve(
     token = load_token(state, environ) if listen else None
     access = Access(socket_path, token, _LOCAL_NAMES | ({listen[0]} if listen else set()))
     runner = web.AppRunner(
-        build_app(control, access, pace), access_log=None, shutdown_timeout=SHUTDOWN_S
+        build_app(control, access, pace),
+        access_log=None,
+        logger=logger_into(log),
+        shutdown_timeout=SHUTDOWN_S,
     )
     sock = bind_unix(socket_path)
     try:

@@ -39,6 +39,10 @@ def _read(summary: Summary, seconds: float) -> Iterator[str]:
         yield f"{moment(summary.first_ts)} to {moment(summary.last_ts)}, {span}"
     tokens = number(summary.traffic.output_tokens)
     yield f"{count(records, 'request')}, {tokens} output tokens"
+    if not records and summary.rejects:
+        yield "No line is a request: is the format right? docs/inputs.md has the reject reasons"
+    elif records and not summary.traffic.output_tokens:
+        yield "No output tokens are logged: most rules see nothing. docs/inputs.md says what tells"
 
 
 def _enforced(summary: Summary) -> Iterator[str]:

@@ -25,7 +25,8 @@ Requests = Annotated[
     int, typer.Option("--requests", metavar="N", help="Of ordinary users, in all.")
 ]
 Add = Annotated[
-    str, typer.Option("--add", metavar="A,B", help="Campaigns and stress cases; see --list.")
+    list[str] | None,
+    typer.Option("--add", metavar="A,B", help="Campaigns, stress cases: see --list; repeatable."),
 ]
 Set = Annotated[
     list[str] | None,
@@ -53,7 +54,7 @@ def simulate(
     seed: Seed = 1,
     days: Days = 1.0,
     requests: Requests = 100_000,
-    add: Add = "",
+    add: Add = None,
     set_: Set = None,
     no_hashes: NoHashes = False,
     out: Out = None,
@@ -77,7 +78,7 @@ def simulate(
     else:
         from excise.simulate import Plan
 
-        names = tuple(filter(None, add.split(",")))
+        names = tuple(filter(None, ",".join(add or []).split(",")))
         _write(Plan(seed, days, requests, names, _options(set_ or []), not no_hashes), out)
 
 

@@ -144,8 +144,7 @@ class InputLoop:
     def _count(self, chunk: Chunk, decoded: Decoded) -> None:
         clock = self.core.time.clock
         self.score.count(len(chunk.lines), decoded, clock.wall())
-        if chunk.lines:
-            self.hearing.note(clock.monotonic())
+        self.hearing.hear(clock.monotonic(), decoded)
         self.lag_bytes = chunk.lag_bytes
         self.position = chunk.cursor.to_dict()
         if chunk.lost:

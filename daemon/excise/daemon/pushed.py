@@ -30,8 +30,7 @@ class Pushed:
         decoded = self.decoder.decode(whole)
         clock = self.core.time.clock
         self.score.count(len(whole), decoded, clock.wall())
-        if whole:
-            self.hearing.note(clock.monotonic())
+        self.hearing.hear(clock.monotonic(), decoded)
         await self.core.push(decoded.records)
         rejects = Rejects()
         rejects.count(decoded.rejects)

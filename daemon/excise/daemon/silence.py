@@ -1,7 +1,8 @@
-"""Inputs that hear nothing while clients talk to the service: something is wrong on the way.
+"""Inputs that hear of no request while clients talk to the service: something is wrong on the way.
 
-A log that is written elsewhere since yesterday looks like a quiet host. The kernel knows better:
-it counts what clients send to the service's ports. Silence with traffic is an alarm.
+A log that is written elsewhere since yesterday looks like a quiet host, and so does one whose
+format is another since then: each of its lines is rejected. The kernel knows better: it counts
+what clients send to the service's ports. Silence with traffic is an alarm.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 
 from excise.model.duration import format_duration
+from excise.model.record import Decoded
 
 SILENT = "silent"
 LOOK_S = 10.0
@@ -29,7 +31,8 @@ class Hearing:
     """One configured input, however many files it is; `silent` says why it is thought blind.
 
     `quiet_after_s` None: silence is never held against it. `ports` are those whose traffic it
-    should tell of, where they are not the service's.
+    should tell of, where they are not the service's. `rejected` lines came since the last
+    request, the newest for this `reason`.
     """
 
     name: str = ""
@@ -37,10 +40,30 @@ class Hearing:
     quiet_after_s: float | None = None
     last_s: float = 0.0
     silent: str = ""
+    rejected: int = 0
+    reason: str = ""
 
     def note(self, now_s: float) -> None:
-        """Note that a line came."""
+        """Note that a request was heard of."""
         self.last_s = now_s
+        self.rejected = 0
+
+    def hear(self, now_s: float, decoded: Decoded) -> None:
+        """Note what came of some lines: those of which none is a request tell nothing."""
+        if decoded.records:
+            self.note(now_s)
+        elif decoded.rejects:
+            self.rejected += len(decoded.rejects)
+            self.reason = decoded.rejects[-1].reason
+
+    def doubt(self) -> str:
+        """Return what to look at where nothing is heard."""
+        if not self.rejected:
+            return "does the gateway still log here?"
+        return (
+            f"{self.rejected} lines came, none of them a request, the last was rejected as"
+            f" {self.reason}: is `format` right? `excise doctor` tries it"
+        )
 
 
 @dataclass(slots=True)
@@ -140,9 +163,9 @@ class Silence:
                 continue
             ports = ", ".join(map(str, group.ports or self.service_ports()))
             hearing.silent = (
-                f"nothing heard, though clients have sent {group.sent_bytes // 1024} KiB to port"
-                f" {ports} since, and {format_duration(since_s)} have passed;"
-                " does the gateway still log here?"
+                f"no request heard of, though clients have sent {group.sent_bytes // 1024} KiB to"
+                f" port {ports} since, and {format_duration(since_s)} have passed;"
+                f" {hearing.doubt()}"
             )
             self.on_alarm("input-silent", f"{hearing.name}: {hearing.silent}")
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
+import pwd
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from excise.errors import InUseError, StoreError
+from excise.hostfile import give_to_owner, write_whole
 
 KEY_BYTES = 32
 
@@ -61,9 +64,12 @@ class StateDirectory:
         """Hold the directory. Raises InUseError if another daemon does."""
         self.make()
         try:
-            handle = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            handle = os.open(
+                self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640
+            )
+            give_to_owner(handle, self.root)
         except OSError as error:
-            raise StoreError(f"{self.lock}: {error.strerror}; check its owner") from error
+            raise self._closed(self.lock, error) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -74,8 +80,9 @@ class StateDirectory:
                 " stop that daemon, or set state: to another directory"
             ) from None
         try:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            with contextlib.suppress(OSError):  # a full disk; what counts is the lock
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
             yield
         finally:
             os.close(handle)
@@ -84,10 +91,10 @@ class StateDirectory:
         """Return this host's key for account ids, made on first use. Raises StoreError."""
         try:
             if not self.account_key.exists():
-                self._make_key()
+                write_whole(self.account_key, (secrets.token_bytes(KEY_BYTES),), 0o600)
             key = self.account_key.read_bytes()
         except OSError as error:
-            raise StoreError(f"{self.account_key}: {error.strerror}; check its owner") from error
+            raise self._closed(self.account_key, error) from error
         if len(key) != KEY_BYTES:
             raise StoreError(
                 f"{self.account_key} does not hold {KEY_BYTES} bytes; remove it and a new key is"
@@ -95,10 +102,25 @@ class StateDirectory:
             )
         return key
 
-    def _make_key(self) -> None:
-        # Renamed into place: a key that is there is whole.
-        temporary = self.account_key.with_name(self.account_key.name + ".tmp")
-        handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-        temporary.rename(self.account_key)
+    def _closed(self, path: Path, error: OSError) -> StoreError:
+        """Return what to say of a file that cannot be used, and what to do about it."""
+        if not isinstance(error, PermissionError):
+            return StoreError(f"{path}: {error.strerror}; check the space in {self.root}")
+        me, owner = _user(os.geteuid()), self._owner()
+        todo = f"run excise as {owner}, whose directory it is"
+        if me == owner:
+            todo = f"give all in it to the user that runs excise: chown -R {me}: {self.root}"
+        return StoreError(f"{path}: {error.strerror}; {todo}")
+
+    def _owner(self) -> str:
+        try:
+            return _user(self.root.stat().st_uid)
+        except OSError:
+            return "the user"
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -17,7 +17,7 @@ from excise.decide.guard import parse_network, within
 from excise.decide.ladder import MILDEST, OBSERVE, Ladder
 from excise.decide.score import Dossier, Evidence, Score, weigh
 from excise.features.interner import Rows
-from excise.features.links import OUTPUT, REQUESTS
+from excise.features.links import ANSWERED, OUTPUT, REQUESTS
 from excise.features.world import World
 from excise.model.entity import Entity, Kind
 from excise.model.settings import Policy
@@ -250,7 +250,8 @@ class Cases:
         """Return how many requests of a guilty use come from where much shorter answers are had.
 
         A thief whose program is the owner's to the letter is one use with him; but the owner
-        works from an address of his own, and asks for other things.
+        works from an address of his own, and asks for other things. What a gateway refused him,
+        since his account is denied or throttled, is no short answer.
         """
         at = one(use)
         answers = float(self.world.decayed("llm_requests_24h", Kind.USE, at, now)[0])
@@ -259,8 +260,8 @@ class Cases:
         typical = float(self.world.decayed("log_output", Kind.USE, at, now)[0]) / answers
         links = self.world.links
         sums = links.sums[links.of_use(use)] * self.world.fade(now)
-        mean = np.log2(1.0 + sums[:, OUTPUT] / np.maximum(sums[:, REQUESTS], 1e-9))
-        unlike = (sums[:, REQUESTS] >= HOME_REQUESTS) & (mean < typical - UNLIKE_OCTAVES)
+        mean = np.log2(1.0 + sums[:, OUTPUT] / np.maximum(sums[:, ANSWERED], 1e-9))
+        unlike = (sums[:, ANSWERED] >= HOME_REQUESTS) & (mean < typical - UNLIKE_OCTAVES)
         return float(sums[unlike, REQUESTS].sum())
 
     def clients_of(self, use: int) -> list[int]:

@@ -88,7 +88,7 @@ class Judge:
         if kind is Kind.CLIENT:
             self._assess_client(row, now)
         elif kind is Kind.ACCOUNT:
-            self._assess_account(row, now)
+            self._assess_anew(row, now)
         elif kind is Kind.USE:
             self._assess_use(row, now)
         elif kind is Kind.SUBNET:
@@ -178,13 +178,23 @@ class Judge:
                 until = decision.until - self.docket.half_ttl_s(decision)
                 self.heard[row] = max(self.heard[row], until)
 
+    def _assess_anew(self, row: int, now: float) -> None:
+        """Judge an account on what is new of itself or of a use, unless it is denied anyway.
+
+        What is new is told once: it must not be lost because a moment before there was less.
+        """
+        decision = self.docket.book.get(Plane.ACCOUNT, self.world.accounts.name(row))
+        if decision is None or decision.wanted < self.docket.ladder.top:
+            self.heard.pop(row, None)
+        self._assess_account(row, now)
+
     def _assess_member(self, row: int, now: float) -> None:
         """Judge an account of a campaign, even one that was denied before for its own sake."""
         self.heard.pop(row, None)
         self._assess_account(row, now)
 
     def _assess_use(self, row: int, now: float) -> None:
-        self._assess_account(self.world.use_owner(row), now)
+        self._assess_anew(self.world.use_owner(row), now)
         if not self.cases.warm(row, self.docket.ladder, now):
             return  # who uses it from now on is judged at each one's next record
         for client in self.cases.clients_of(row):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from excise.decide.book import Verdict
 from excise.decide.guard import overlaps, parse_network
 from excise.decide.judge import Judge
@@ -9,6 +11,10 @@ from excise.errors import InvalidError, NotFoundError, RefusedError
 from excise.model.decision import Action, Decision, Origin, Plane
 from excise.model.record import short_name
 from excise.model.step import Allow, Disallow, Lift, Place, Protect, SetPosture
+
+#: what only addresses look like: four numbers or more with dots between them, hex around `::`
+_DOTTED = re.compile(r"\d+(?:\.\d+){3,}")
+_COLONS = re.compile(r"[0-9A-Fa-f:.]*::[0-9A-Fa-f:.]*")
 
 Wish = Place | Lift | Allow | Disallow | Protect | SetPosture
 
@@ -43,6 +49,8 @@ class Operator:
         self._check_action(wish, plane)
         if plane is Plane.NETWORK:
             self._check_guard(target, now, force=wish.force)
+        elif mistyped(target) and target not in self._judge.world.accounts.rows:
+            raise InvalidError(f"{target!r} is neither an address nor a CIDR; check it for a typo")
         rung = self._judge.docket.ladder.rung_of(wish.action, wish.tier)
         verdict = Verdict(rung, 0.0, (), wish.reason)
         self._judge.docket.place(plane, target, verdict, now, wish.ttl_s, forced=wish.force)
@@ -96,6 +104,21 @@ class Operator:
         found = [d for d in self._judge.docket.book.active.values() if covered(d)]
         self._judge.lift(found, now, forgive=False)
         self._judge.trials.recheck(now)
+
+
+def mistyped(account: str) -> bool:
+    """Whether a name that no network has was surely meant as one, such as `203.0.113.300`.
+
+    Denying an account of that name would look like a drop, and stop nobody.
+    """
+    head, slash, _ = account.partition("/")
+    if _DOTTED.fullmatch(head) or _COLONS.fullmatch(head):
+        return True
+    try:
+        parse_network(head)
+    except InvalidError:
+        return False
+    return bool(slash)
 
 
 def target_of(text: str) -> tuple[Plane, str]:

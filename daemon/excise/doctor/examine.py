@@ -24,6 +24,7 @@ from excise.doctor.host import (
 from excise.doctor.inputs import check_input
 from excise.doctor.peers import check_peers
 from excise.doctor.ruleset import read_ruleset
+from excise.doctor.runas import check_runas
 from excise.doctor.sample import Sample, Sampler
 from excise.doctor.seen import check_sample
 from excise.doctor.services import Places, check_services
@@ -68,6 +69,7 @@ def examine(path: Path | None, sight: Sight | None = None) -> Diagnosis:
     checks = [check_config(config, errors), check_rules(config)]
     checks += check_serving(found, config)
     checks += (check_input(one) for one in config.inputs)
+    checks += check_runas(config.inputs, config.state)
     checks += _check_samples(samples, config, found)
     checks += _check_host(config, look)
     return Diagnosis(tuple(checks), samples)

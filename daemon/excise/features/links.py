@@ -1,7 +1,8 @@
 """Which client used which account through which stack, and how much: the bipartite graph.
 
-A slim table: requests and output tokens, both with a half-life of 24 h, by (client row, use row).
-Records without an account link the client to use 0, "not known".
+A slim table: requests, output tokens and requests that were answered (neither refused nor failed),
+all with a half-life of 24 h, by (client row, use row). Records without an account link the client
+to use 0, "not known".
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 from excise.features.interner import LOW_WATER, Interner, Rows
 from excise.features.state import DAY, HALF_LIVES, TINY, Column, Matrix
 
-REQUESTS, OUTPUT = 0, 1
+REQUESTS, OUTPUT, ANSWERED = 0, 1, 2
 
 
 class Links:
@@ -25,7 +26,7 @@ class Links:
         size = self._names.capacity + 1
         self.client: Rows = np.full(size, -1, dtype=np.int64)
         self.use: Rows = np.full(size, -1, dtype=np.int64)
-        self.sums: Matrix = np.zeros((size, 2))
+        self.sums: Matrix = np.zeros((size, 3))
         self.last: Column = np.zeros(size)
         self._of_client, self._of_use = Chains(size), Chains(size)
         #: moves on with every change, so that what is worked out from links can be kept
@@ -55,9 +56,9 @@ class Links:
         return row
 
     def add(self, rows: Rows, added: Matrix, ts: Column) -> None:
-        """Add weighted requests and tokens, in record order."""
+        """Add weighted requests, tokens and answers, in record order."""
         self.stamp += 1
-        for column in (REQUESTS, OUTPUT):  # a column at a time takes NumPy's quick way
+        for column in (REQUESTS, OUTPUT, ANSWERED):  # a column at a time takes NumPy's quick way
             np.add.at(self.sums[:, column], rows, added[:, column])
         self.last[rows] = ts
 
@@ -98,7 +99,7 @@ class Links:
         """
         rows = self._seen(self._of_client.of(client))
         whole, parts = [0.0, 0.0], dict[int, list[float]]()
-        uses, sums = self.use[rows].tolist(), self.sums[rows].tolist()
+        uses, sums = self.use[rows].tolist(), self.sums[rows, : OUTPUT + 1].tolist()
         for use, (requests, tokens) in zip(uses, sums, strict=True):
             part = parts.setdefault(group_of(use), [0.0, 0.0])
             for total in (whole, part):

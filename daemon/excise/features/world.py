@@ -214,7 +214,7 @@ class World:
                 moments[kind] = self.tables[kind].moment(of_kind, input_, source)
             else:
                 self.tables[kind].absorb(of_kind, input_)
-        link_added = shared[:, [2, 8]]  # requests and output tokens, half-life 24 h
+        requests, output, errors = shared[:, 2], shared[:, 8], shared[:, 14]  # half-life 24 h
         return Piece(
             ts,
             clock,
@@ -224,7 +224,7 @@ class World:
             rows[Kind.USE],
             twice,
             link,
-            link_added,
+            np.stack((requests, output, requests - errors), axis=1),
             account,
             read,
         )

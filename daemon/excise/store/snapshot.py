@@ -5,15 +5,16 @@ Layout: the magic, the length of the header as 4 bytes big-endian, the header as
 
 from __future__ import annotations
 
-import os
 import zlib
 from pathlib import Path
 
 import msgspec
 
 from excise.errors import StoreError
+from excise.hostfile import write_whole
 
 MAGIC = b"excise-snapshot-1\n"
+MODE = 0o640
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -46,14 +47,9 @@ def write_snapshot(path: Path, snapshot: Snapshot) -> None:
             crc32=zlib.crc32(snapshot.blob),
         )
     )
-    temporary = path.with_name(path.name + ".tmp")
+    pieces = (MAGIC, len(header).to_bytes(4, "big"), header, snapshot.blob)
     try:
-        with temporary.open("wb") as file:
-            file.writelines((MAGIC, len(header).to_bytes(4, "big"), header, snapshot.blob))
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.rename(path)
-        _sync_directory(path.parent)
+        write_whole(path, pieces, MODE)
     except OSError as error:
         raise StoreError(f"cannot write the snapshot {path}: {error}; check space") from error
 
@@ -77,11 +73,3 @@ def read_snapshot(path: Path) -> Snapshot | None:
     if not sound or zlib.crc32(blob) != header.crc32:
         raise StoreError(f"the snapshot {path} is damaged: its checksum does not match")
     return Snapshot(header.clock, header.wall, header.cursors, blob)
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

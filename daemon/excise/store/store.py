@@ -16,9 +16,12 @@ import msgspec
 
 from excise.decide.book import STRIKE_MEMORY_S
 from excise.errors import StoreError
+from excise.hostfile import make_empty
 from excise.model.decision import Decision, DecisionEvent, Op, Origin, Posture
 from excise.store.schema import connect, set_aside
 
+#: of the database, where excise makes it
+MODE = 0o640
 #: a cursor that is this is deleted
 FORGOTTEN = ""
 ENDS = frozenset({Op.LIFT, Op.EXPIRE})
@@ -100,12 +103,14 @@ class Store:
         Raises StoreError where neither can be done.
         """
         try:
+            make_empty(path, MODE)
             return cls(connect(path)), ""
-        except sqlite3.OperationalError as error:
-            raise StoreError(f"{path}: {error}; check the rights on the state directory") from error
+        except (sqlite3.OperationalError, OSError) as error:
+            raise StoreError(f"{path}: {error}; check space and rights in {path.parent}") from error
         except sqlite3.DatabaseError as damage:
             aside = set_aside(path, f".damaged-{int(wall)}")
             note = f"{path} was damaged ({damage}); kept as {aside.name}, started empty"
+            make_empty(path, MODE)
             return cls(connect(path)), note
 
     def close(self) -> None:

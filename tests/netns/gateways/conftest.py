@@ -128,6 +128,9 @@ class Front:
         out = self.world.run(self.world.client, sys.executable, "-c", ASK, json.dumps(ask))
         return json.loads(out)
 
+    def until(self, seen):
+        wait(seen, self.world, self.name)
+
     def lines(self, count):
         """Return the log once it has so many lines."""
         log = self.world.path("excise.log")
@@ -157,15 +160,20 @@ class Gateway(Front):
             shipped=gateway.SHIPPED,
             format=f"excise-log{variant}.conf",
             location=f"include {gateway.SHIPPED}/excise-location{variant}.conf;",
-            verdicts=f"map $host $excise_verdicts {{ default {world.path('verdicts')}; }}"
-            "js_set $excise_denied excise.denied;" if njs else "",
-            deny=f"include {gateway.SHIPPED}/excise-deny.conf;" if njs else "",
+            verdicts=self._verdicts(world) if njs else "",
+            deny=f"include {gateway.SHIPPED}/excise-deny.conf;"
+            f"include {gateway.SHIPPED}/excise-throttle.conf;" if njs else "",
             address=SERVER_ADDRESS,
             more="" if njs else TOLD,
         )  # fmt: skip
         conf.write_text(text)
         super().__init__(world, "nginx", "nginx", "-c", str(conf))
         wait(lambda: self._listening(80), world, "nginx")
+
+    @staticmethod
+    def _verdicts(world):
+        text = (gateway.SHIPPED / "excise-verdicts.conf").read_text()
+        return rewrite(text, {"/run/excise-verdicts": str(world.path("verdicts"))})
 
 
 def wait(seen, world, name):

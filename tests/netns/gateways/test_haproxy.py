@@ -6,7 +6,7 @@ import pytest
 
 from excise.gateways.haproxy import HaproxyBoard
 from excise.gateways.keyed import Keyed
-from excise.gateways.verdicts import BoardError, Publisher
+from excise.gateways.verdicts import BoardError, Publisher, Term
 
 pytestmark = pytest.mark.netns
 
@@ -105,8 +105,8 @@ def test_the_applications_word_wins_and_the_client_does_not_see_it(haproxy):
 def test_a_denied_account_gets_429_at_once_and_again_an_answer_when_it_is_not_any_more(haproxy):
     board = HaproxyBoard(haproxy.world.path("admin.sock"), str(haproxy.world.path("denied.map")))
     publisher = Publisher([board], time.time)
-    others = {f"other-{n}": time.time() + 600 for n in range(200)}
-    publisher.publish({KEYED.account(CREDENTIAL): time.time() + 600, **others})
+    others = {f"other-{n}": Term(time.time() + 600) for n in range(200)}
+    publisher.publish({KEYED.account(CREDENTIAL): Term(time.time() + 600), **others})
     status, headers, _ = haproxy.ask(chat("How?"), Authorization=CREDENTIAL)
     free, _, _ = haproxy.ask(chat("How?"), Authorization="Bearer sk-another")
     publisher.clear()
@@ -118,7 +118,7 @@ def test_a_denied_account_gets_429_at_once_and_again_an_answer_when_it_is_not_an
 
 def test_a_denial_that_nobody_renews_lapses(haproxy):
     board = HaproxyBoard(haproxy.world.path("admin.sock"), str(haproxy.world.path("denied.map")))
-    board.show({KEYED.account(CREDENTIAL): time.time() - 1})
+    board.show({KEYED.account(CREDENTIAL): Term(time.time() - 1)})
     status, _, _ = haproxy.ask(chat("How?"), Authorization=CREDENTIAL)
     assert 200 == status
 
@@ -127,3 +127,11 @@ def test_a_map_that_haproxy_does_not_have_is_an_error_that_says_so(haproxy):
     board = HaproxyBoard(haproxy.world.path("admin.sock"), "/no/such.map")
     with pytest.raises(BoardError, match=r"has no map /no/such\.map"):
         board.show({})
+
+
+def test_a_map_that_is_not_required_may_be_missing_while_nobody_is_on_it(haproxy):
+    admin = haproxy.world.path("admin.sock")
+    board = HaproxyBoard(admin, "/no/such.map", required=False)
+    board.show({})
+    with pytest.raises(BoardError, match=r"has no map /no/such\.map"):
+        board.show({"account": Term(time.time() + 30, 3)})

@@ -6,7 +6,7 @@ import pytest
 from demo import gateway
 
 from excise.gateways.keyed import Keyed
-from excise.gateways.verdicts import DirectoryBoard, Publisher
+from excise.gateways.verdicts import DENIED, DirectoryBoard, Publisher, Term
 
 pytestmark = pytest.mark.netns
 
@@ -120,8 +120,8 @@ def test_of_very_many_messages_the_middle_counts_as_one(nginx):
 
 def test_a_denied_account_gets_429_at_once_and_again_an_answer_when_it_is_not_any_more(nginx):
     account = Keyed(b"a key of the test").account(CREDENTIAL)
-    publisher = Publisher([DirectoryBoard(nginx.world.path("verdicts"))], time.time)
-    publisher.publish({account: time.time() + 600})
+    publisher = Publisher([DirectoryBoard(nginx.world.path("verdicts"), DENIED)], time.time)
+    publisher.publish({account: Term(time.time() + 600)})
     status, headers, _ = nginx.ask(chat("How?"), Authorization=CREDENTIAL)
     free, _, _ = nginx.ask(chat("How?"), Authorization="Bearer sk-another")
     publisher.clear()
@@ -133,7 +133,7 @@ def test_a_denied_account_gets_429_at_once_and_again_an_answer_when_it_is_not_an
 
 def test_a_denial_that_nobody_renews_lapses(nginx):
     account = Keyed(b"a key of the test").account(CREDENTIAL)
-    DirectoryBoard(nginx.world.path("verdicts")).show({account: time.time() - 1})
+    DirectoryBoard(nginx.world.path("verdicts"), DENIED).show({account: Term(time.time() - 1)})
     status, _, _ = nginx.ask(chat("How?"), Authorization=CREDENTIAL)
     assert 200 == status
 

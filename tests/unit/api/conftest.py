@@ -212,8 +212,22 @@ class FakeEngine:
         ]
 
 
+class Lines:
+    """What a server had to say: (level, event, values)."""
+
+    def __init__(self):
+        self.told = []
+
+    def debug(self, event, **values):
+        self.told.append(("debug", event, values))
+
+    def error(self, event, **values):
+        self.told.append(("error", event, values))
+
+
 class FakeControl:
     def __init__(self, *, empty=False):
+        self.log = Lines()
         self.engine = FakeEngine(empty=empty)
         self.started_ts = 900.0
         self.tally = Tally()
@@ -408,6 +422,7 @@ def serving(directory: Path, *, listen=None, empty=False, pace=PACE):
             socket_path=directory / "run" / "control.sock",
             listen=listen,
             state=directory / "state",
+            log=control.log,
             environ={},
             pace=pace,
         ) as listening:

@@ -75,6 +75,14 @@ def test_lines_are_decoded_counted_and_fed(follow, core):
     assert core.processed == {"/var/log/fake": encode_cursor(Cursor(1, 2, 100, "h"))}
 
 
+def test_lines_that_are_all_rejected_are_not_heard(follow, core):
+    deaf = follow(chunk(b"{", b"no record"), chunk(b"["))
+    hears = follow(chunk(b"{", line(1_750_000_000)))
+
+    assert (0.0, 3) == (deaf.hearing.last_s, deaf.hearing.rejected)
+    assert (core.time.clock.monotonic(), 0) == (hears.hearing.last_s, hears.hearing.rejected)
+
+
 def test_an_input_that_goes_blind_and_sees_again_alarms_once_each(follow, core):
     follow("no such file", "no such file", chunk(line(1_750_000_000)), "no such file")
 

@@ -6,6 +6,7 @@ import socket
 import pytest
 
 from excise.daemon.silence import ENOUGH_BYTES, Hearing, Silence, grouped
+from excise.model.record import Decoded, Record, Reject
 from excise.sockdiag import received_bytes
 
 
@@ -56,13 +57,38 @@ def test_silence_with_traffic_is_an_alarm_once_and_ends_with_the_next_line(heari
     world.pass_by(1000, sent=10_000)
 
     assert ["input-silent"] == world.codes
-    assert "/var/log/a.log: nothing heard, though clients have sent" in world.alarms[0][1]
+    assert "/var/log/a.log: no request heard of, though clients have sent" in world.alarms[0][1]
     assert "KiB to port 443 since" in world.alarms[0][1]
     assert hearing.silent
     hearing.note(world.now + 10.0)
     world.pass_by(10)
     assert ["input-silent", "input-recovered"] == world.codes
     assert "" == hearing.silent
+
+
+def test_lines_that_are_no_requests_are_silence_and_the_alarm_says_why(hearing):
+    """The gateway's log format was changed: lines keep coming, and each is rejected."""
+    world = World(hearing)
+    for _ in range(100):
+        hearing.hear(world.now, Decoded([], [Reject("shape", b"a line")] * 3))
+        world.pass_by(10, sent=10_000)
+
+    assert ["input-silent"] == world.codes
+    assert "lines came, none of them a request, the last was rejected as shape" in hearing.silent
+
+    hearing.hear(world.now + 10.0, Decoded([Record(ts=1.0, client="192.0.2.7")], []))
+    world.pass_by(10)
+    assert ["input-silent", "input-recovered"] == world.codes
+
+
+def test_a_request_among_rejected_lines_is_heard(hearing):
+    world = World(hearing)
+    for _ in range(100):
+        one = [Record(ts=1.0, client="192.0.2.7")]
+        hearing.hear(world.now, Decoded(one, [Reject("shape", b"a line")] * 3))
+        world.pass_by(10, sent=10_000)
+
+    assert [] == world.codes
 
 
 def test_a_quiet_host_is_no_alarm(hearing):

@@ -85,6 +85,19 @@ def test_a_posture_that_holds_a_decision_back_is_mentioned(served, excise, daemo
     assert done.stdout.endswith("; the posture lets no drop through\n")
 
 
+def test_allowing_what_an_operator_drops_says_that_the_drop_waits(served, excise):
+    excise("drop", "198.51.100.7", "--reason", "by hand", socket=served.socket_path)
+    excise("drop", "2001:db8::7", "--reason", "by hand", socket=served.socket_path)
+
+    done = excise("allow", "198.51.100.0/24", socket=served.socket_path)
+
+    assert (0, "198.51.100.0/24" in done.stdout) == (done.returncode, True)
+    assert (
+        "excise: 198.51.100.7/32 is under drop by an operator's decision, which bites again where "
+        "it is allowed no more; to end it: excise lift 198.51.100.7/32\n" == done.stderr
+    )
+
+
 STATUSES = {
     ("drop", "192.0.2.1", "--reason", "x"): (4, "excise: 192.0.2.1/32 is this host's own address"),
     ("lift", "203.0.113.99"): (1, "excise: nothing is decided on 203.0.113.99/32"),

@@ -216,3 +216,22 @@ def test_a_load_balancer_taken_for_clients_is_said_and_not_enforced(excise, conf
     assert 0 == result.exit_code
     assert "peers-doubted" in result.stdout
     assert "3 addresses carry 100% of requests" in result.stdout
+
+
+def test_a_replay_that_sees_no_request_says_where_to_look(excise, config, tmp_path):
+    log = tmp_path / "other.log"
+    log.write_text("a line of another program\n" * 3)
+
+    result = excise("replay", log, "--config", config, "--format", "haproxy")
+
+    assert 0 == result.exit_code
+    assert "No line is a request: is the format right? docs/inputs.md" in result.output
+
+
+def test_a_replay_without_tokens_says_that_rules_see_little(excise, config, log, tmp_path):
+    bare = tmp_path / "bare.ndjson"
+    bare.write_text(log.read_text().replace('"output_tokens": 4000', '"bytes_out": 4000'))
+
+    told = "No output tokens are logged: most rules see nothing."
+    assert told in excise("replay", bare, "--config", config).output
+    assert told not in excise("replay", log, "--config", config).output

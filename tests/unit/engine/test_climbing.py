@@ -3,6 +3,7 @@
 import pytest
 
 from excise.model.decision import Op, Posture
+from excise.model.entity import Kind
 from excise.model.step import Finding, Lift, Observed
 from excise.rules.schema import Maturity
 
@@ -53,6 +54,20 @@ def test_the_first_decision_is_the_mildest_tier_and_climbs_after_the_dwell(
     assert (Op.ESCALATE, "drop") == (second.op, second.decision.action.value)
     assert first.ts + 10 == second.ts
     assert first.decision.id == second.decision.id
+
+
+@pytest.mark.parametrize("second", [Kind.USE, Kind.ACCOUNT])
+def test_what_comes_up_right_after_an_account_was_judged_counts(  # noqa: PLR0917 - fixtures come by name
+    engine, rule, ask, wait, active, second
+):
+    """A burst shows its shape and, a moment later, its volume; then it is over."""
+    shape = rule("shape.x", "shape", 35.0, above=4.5, kind=Kind.USE)
+    volume = rule("volume.x", "volume", 35.0, above=9.5, kind=second)
+    watched = engine(shape, volume)
+    ask(watched, account="acct-1", count=12, every_s=0.1)
+    assert "slow" == active(watched)["acct-1"]
+    wait(watched, 11)
+    assert "deny" == active(watched)["acct-1"]
 
 
 def test_evidence_of_experimental_rules_only_observes(engine, rule, ask, wait, active):

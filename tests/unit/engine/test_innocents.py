@@ -171,6 +171,23 @@ def test_an_owner_who_comes_back_to_a_denied_key_is_let_in_soon(  # noqa: PLR091
     assert "observe" == active(watched)["key"]
 
 
+@pytest.mark.parametrize("client", ["203.0.113.7", "198.51.100.9"], ids=["there", "elsewhere"])
+def test_who_goes_on_asking_while_the_gateway_refuses_is_not_taken_for_the_owner(  # noqa: PLR0917 - fixtures come by name
+    engine, rule, ask, wait, active, policy, client
+):
+    spread = [
+        rule(f"{f}.x", f, 39.0, "requests_1h", 20.0, kind=Kind.USE) for f in ("graph", "volume")
+    ]
+    watched = engine(*spread, policy=policy(ttl_drop_s=7200.0, ttl_max_s=7200.0))
+    ask(watched, "203.0.113.7", count=30, account="key", output_tokens=2_000)
+    wait(watched, 12)
+    assert "deny" == active(watched)["key"]
+    refused = {"status": 429, "output_tokens": -1, "bytes_out": 180}
+    ask(watched, client, count=200, every_s=9.0, account="key", **refused)
+
+    assert "deny" == active(watched)["key"]
+
+
 def test_an_account_with_only_its_guilty_use_is_denied(engine, rule, ask, wait, active):
     spread = [
         rule(f"{f}.x", f, 39.0, "requests_1h", 20.0, kind=Kind.USE) for f in ("graph", "volume")
@@ -280,6 +297,11 @@ def test_loopback_is_refused_even_by_force(engine, place, target):
         (Place("203.0.113.7", Action.THROTTLE, "gentle", 60.0, ""), InvalidError),
         (Place("203.0.113.7", Action.DROP, None, 0.0, ""), InvalidError),
         (Place(" ", Action.DROP, None, 60.0, ""), InvalidError),
+        (Place("203.0.113.300", Action.DENY, None, 60.0, ""), InvalidError),
+        (Place("203.0.113.0/33", Action.DENY, None, 60.0, ""), InvalidError),
+        (Place("203.0.113.0.0/24", Action.DENY, None, 60.0, ""), InvalidError),
+        (Place("2001:db8::1::2", Action.DENY, None, 60.0, ""), InvalidError),
+        (Place("2001:db8::/129", Action.DENY, None, 60.0, ""), InvalidError),
         (Lift(target="203.0.113.7"), NotFoundError),
         (Lift(id="none"), NotFoundError),
         (Disallow("203.0.113.0/24"), NotFoundError),
@@ -295,6 +317,20 @@ def test_a_wish_that_cannot_be_granted_changes_nothing(engine, guilty, ask, wish
         watched.step([wish])
     assert before == (watched.decisions(), watched.allowed(), watched.status())
     assert [] == watched.step([])
+
+
+@pytest.mark.parametrize("account", ["v1.2.3", "10.4.2", "a/b", "ab:cd:ef", "acct::7", "1234"])
+def test_accounts_that_only_resemble_addresses_can_be_denied(engine, active, account):
+    watched = engine()
+    watched.step([Place(account, Action.DENY, None, 60.0, "by hand")], 1.7e9)
+    assert {account: "deny"} == active(watched)
+
+
+def test_an_account_that_was_seen_can_be_denied_whatever_its_name(engine, active):
+    watched = engine()
+    watched.step([Observed([Record(ts=1.7e9, client="203.0.113.7", account="203.0.113.300")])])
+    watched.step([Place("203.0.113.300", Action.DENY, None, 60.0, "by hand")])
+    assert {"203.0.113.300": "deny"} == active(watched)
 
 
 def test_the_operators_decision_holds_under_observe_and_against_the_rules(  # noqa: PLR0917 - fixtures come by name

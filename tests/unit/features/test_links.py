@@ -7,7 +7,7 @@ from excise.features.links import Links
 
 def counted(links, client, use, requests, tokens):
     row = links.one(client, use)
-    links.add(np.array([row]), np.array([[requests, tokens]]), np.array([1.0]))
+    links.add(np.array([row]), np.array([[requests, tokens, requests]]), np.array([1.0]))
 
 
 def test_shares_are_the_lesser_of_requests_and_tokens():

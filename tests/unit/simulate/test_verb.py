@@ -40,6 +40,13 @@ def test_a_log_is_written_replayed_and_judged(excise, tmp_path):
     )
 
 
+def test_cases_are_added_by_one_list_or_several(excise, tmp_path):
+    given = ("simulate", "--requests", 500, "--add", "bulk,logits", "--add", "rag")
+    assert 0 == excise(*given, "--out", tmp_path).exit_code
+    rows = (tmp_path / "truth.csv").read_text().splitlines()
+    assert all(any(f",{case}," in row for row in rows) for case in ("bulk", "logits", "rag"))
+
+
 def test_what_there_is_is_listed_with_its_parameters(excise):
     text = excise("simulate", "--list").output
     assert "hydra" in text
