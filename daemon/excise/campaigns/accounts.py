@@ -69,7 +69,7 @@ def active(world: World, now: float) -> Accounts:
     place[rows] = np.arange(len(rows))
     sums = conduct.sums[rows]
     sums *= world.fade(now)
-    exits = world.distinct("clients", Kind.ACCOUNT, rows)
+    exits = world.tables[Kind.ACCOUNT].distinct_of("clients", rows)
     talks, settled, drawn = _conduct(sums, exits)
     old = world.tables[Kind.ACCOUNT].first[rows] < now - OLD_S
     keyed = _keyed(conduct.org[rows])

@@ -34,7 +34,8 @@ def unevenness(requests: Column, age_s: Column, of: Rows, groups: int) -> Column
     time, spread = _MEAN_LIFE_S * (1.0 - faded), _MEAN_LIFE_S / 2.0 * (1.0 - faded * faded)
     rate = added(of, counts, groups) / np.maximum(added(of, time, groups), 1e-9)
     mean, variance = rate[of] * time, rate[of] * spread
-    squares = np.maximum(added(of, mean * mean, groups), 1e-9)
-    excess = added(of, (counts - mean) ** 2 - variance, groups) / squares
-    error = np.sqrt(added(of, variance + 2.0 * variance * variance, groups)) / squares
-    return np.minimum(excess + ERRORS * error, UNKNOWN)
+    squares = added(of, mean * mean, groups)
+    excess = added(of, (counts - mean) ** 2 - variance, groups)
+    error = np.sqrt(added(of, variance + 2.0 * variance * variance, groups))
+    bound = (excess + ERRORS * error) / np.maximum(squares, 1e-9)
+    return np.where(squares > 1e-6, np.minimum(bound, UNKNOWN), UNKNOWN)

@@ -57,7 +57,7 @@ def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
         "mean_output": np.exp2(_sum(sums, "log_output", groups) / answers) - 1.0,
         "mean_input": np.exp2(_sum(sums, "log_input", groups) / answers) - 1.0,
         "unevenness": _unevenness(world, groups, now),
-        "exits": _typical(world.distinct("clients", Kind.ACCOUNT, groups.account), groups),
+        "exits": _exits(world, groups),
         "unlikeness": np.maximum(
             _unlikeness(sums, groups, "log_output"), _unlikeness(sums, groups, "log_input")
         ),
@@ -73,9 +73,10 @@ def _sum(sums: Matrix, name: str, groups: Groups) -> Column:
     return added(groups.of, sums[:, AT[name]], groups.n)
 
 
-def _typical(values: Column, groups: Groups) -> Column:
-    """Return the median over the members of each group."""
-    return medians(groups.of, values) if groups.n else np.empty(0)
+def _exits(world: World, groups: Groups) -> Column:
+    """Return the addresses of the typical member of each group."""
+    exits = world.tables[Kind.ACCOUNT].distinct_of("clients", groups.account)
+    return medians(groups.of, exits) if groups.n else np.empty(0)
 
 
 def _lately(world: World, groups: Groups, now: float) -> dict[str, Column]:

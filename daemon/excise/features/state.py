@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from excise.features.handshakes import Handshakes, Whole
 from excise.features.interner import Rows
-from excise.features.sketch import BITS, HOURS, Elements, Sketch
+from excise.features.sketch import BITS, HOURS, Elements, Sketch, estimate
 from excise.features.table import DISTINCT, HALF_LIVES_S, LEDGER_S, QUANTITIES
 from excise.model.entity import Kind
 
@@ -141,6 +141,10 @@ class Table:
         idle_s[groups.order] = np.maximum(idle, 0.0)
         age_s[groups.order] = np.maximum(ts - self.first[groups.rows], 0.0)
         return Moment(rows, sums, age_s, idle_s, self._handshakes(groups, numbers))
+
+    def distinct_of(self, column: str, rows: Rows) -> Column:
+        """Return a distinct count of rows as it stands, of the last 12 to 24 h."""
+        return estimate(self.sums[rows, self.index[column]])
 
     def _handshakes(self, groups: Groups, numbers: Added) -> Whole | None:
         """Take in handshakes (at once, as sketches are marked); return what is known then."""

@@ -21,7 +21,7 @@ from excise.features.directory import ACCOUNT, CLIENT, LINK, STACK, USE, Directo
 from excise.features.interner import LOW_WATER, Interner, Rows
 from excise.features.proxies import Proxies
 from excise.features.signals import Signals
-from excise.features.sketch import Elements, elements, estimate, slots
+from excise.features.sketch import Elements, elements, slots
 from excise.features.state import (
     DAY,
     HALF_LIVES,
@@ -321,11 +321,6 @@ class World:
         value: Column = table.sums[rows, at]
         h = table.decay[at]
         return value if h < 0 else value * 2.0 ** (-(now - self.landmark) / HALF_LIVES[h])
-
-    def distinct(self, column: str, kind: Kind, rows: Rows) -> Column:
-        """Return a distinct count of rows, of the last 12 to 24 h."""
-        table = self.tables[kind]
-        return estimate(table.sums[rows, table.index[column]])
 
     # Forgetting
 
