@@ -77,7 +77,10 @@ def fill(world, people, random, clients, odd):
         found, _ = world.directory.find([key])
         row, at = int(found[0, 1]), int(found[0, 4])
         seen(world, people, row, a)
-        world.links.last[at], world.links.sums[at] = NOW - random.choice(AGES), (3.0 + c, 9.0, 3.0 + c)
+        world.links.last[at], world.links.sums[at] = (
+            NOW - random.choice(AGES),
+            (3.0 + c, 9.0, 3.0 + c),
+        )
     for a in random.sample(range(1, ACCOUNTS + 1), random.choice((0, 5, ACCOUNTS))):
         row, _ = world.accounts.one(f"a{a}")
         seen(world, people, row, a)

@@ -228,8 +228,25 @@ def annotators(town: Town, *, people: int = 60, each: int = 60) -> Iterator[Ask]
             yield ask(town, who, office, at, asked=town.tokens(600, 0.5), told=town.tokens(350))
 
 
+def writers(
+    town: Town, *, people: int = 400, each: float = 5.0, away: float = 0.25
+) -> Iterator[Ask]:
+    """Yield an application for single questions with long answers: texts, stories, drafts.
+
+    Its users come back hours later, from home or from a phone that has another address each time.
+    They ask as unevenly as people do (log-normal, sigma 0.9).
+    """
+    prompt = town.hash()
+    for who in _people(town, "writers", people, prompt):
+        home = town.home()
+        for _ in range(round(each * town.chance.lognormvariate(-0.4, 0.9))):
+            client = town.home() if town.chance.random() < away else home
+            told = town.tokens(750, 0.5)
+            yield ask(town, who, client, town.by_day(), asked=town.tokens(250, 0.6), told=told)
+
+
 STRESS = {
     make.__name__: make
     for make in (cgnat, office, batch, agents, rag, harness, load_test, probes, launch, router,
-                 churn, retries, evals, classroom, hackathon, annotators)
+                 churn, retries, evals, classroom, hackathon, annotators, writers)
 }  # fmt: skip

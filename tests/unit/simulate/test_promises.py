@@ -50,6 +50,15 @@ def test_many_who_work_hard_behind_the_one_crowded_address_of_a_host_are_not_slo
     assert {} == {line.case: line.slowed for line in report.honest if line.slowed}
 
 
+@pytest.mark.parametrize("away", [0.0, 0.25, 0.5])
+def test_users_of_an_application_for_single_questions_are_no_fleet(judged, away):
+    """One prompt, lone questions, long answers: all of a hydra but how it is driven."""
+    case = {"writers": {"people": 500, "away": away}}
+    report = judged(Plan(seed=11, requests=REQUESTS, add=("writers",), options=case))
+    assert () == report.in_campaigns
+    assert {} == {line.case: harm(line) for line in report.honest if harm(line) != HARMLESS}
+
+
 def test_a_hydra_is_found_and_gets_less_than_a_third(raided):
     (line,) = raided.campaigns
     assert line.both < 1 / 3
