@@ -4,8 +4,9 @@ import shutil
 import tomllib
 from pathlib import Path
 
-from excise.model.entity import Family
-from excise.rulecheck import check_rules, find_rule_files
+from excise.decide.score import COUNTS
+from excise.model.entity import Family, Kind
+from excise.rulecheck import check_rules, find_rule_files, load_rules
 
 CHECKOUT = Path(__file__).parents[2]
 RULES = CHECKOUT / "rules"
@@ -31,3 +32,13 @@ def test_the_template_is_a_sound_rule_once_it_has_its_place(tmp_path):
 
 def test_the_template_is_not_loaded():
     assert RULES / "_template.yaml" not in find_rule_files([RULES])[0]
+
+
+def test_what_says_little_of_a_group_says_too_little_together_too():
+    """Each of two weak signs of one family adds points, and both are still no family's evidence."""
+    book, _ = load_rules([RULES])
+    weak = [r for r in book.rules if r.kind is Kind.CAMPAIGN and r.weight < COUNTS]
+    sums = {f: sum(r.weight for r in weak if r.family is f) for f in {r.family for r in weak}}
+
+    assert {Family.SHAPE, Family.TEMPLATE, Family.TIME} == set(sums)
+    assert max(sums.values()) < COUNTS
