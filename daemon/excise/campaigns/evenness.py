@@ -2,8 +2,9 @@
 
 A scheduler that draws members at random makes counts that are Poisson given how long each has
 been there. People's counts spread by far more: their habits differ. So the excess dispersion
-(variance less mean, over the square of the mean; the 1 / k of the negative binomial) is about
-0 for the one, and above a third for the other, however much either asks.
+(variance less mean, over the square of the mean: the 1 / k of the negative binomial by moments,
+Anscombe, Biometrika 37, 1950) is about 0 for the one, and above a third for the other, however
+much either asks.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ _MEAN_LIFE_S = DAY_S / np.log(2.0)
 
 
 def unevenness(requests: Column, age_s: Column, of: Rows, groups: int) -> Column:
-    """Return the upper bound of the excess dispersion of members' requests, by group.
+    """Return the upper bound of the excess dispersion of members' requests, a ratio, by group.
 
     `requests` are decayed over 24 h, as `conduct` has them, and `age_s` is since the first one,
     which is left out: shapes (n,). A count that decays has half the variance of its mean once

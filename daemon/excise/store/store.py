@@ -108,10 +108,20 @@ class Store:
         except (sqlite3.OperationalError, OSError) as error:
             raise StoreError(f"{path}: {error}; check space and rights in {path.parent}") from error
         except sqlite3.DatabaseError as damage:
-            aside = set_aside(path, f".damaged-{int(wall)}")
-            note = f"{path} was damaged ({damage}); kept as {aside.name}, started empty"
+            return cls._afresh(path, f".damaged-{int(wall)}", damage)
+
+    @classmethod
+    def _afresh(cls, path: Path, suffix: str, damage: Exception) -> tuple[Store, str]:
+        try:
+            aside = set_aside(path, suffix)
             make_empty(path, MODE)
+            note = f"{path} was damaged ({damage}); kept as {aside.name}, started empty"
             return cls(connect(path)), note
+        except (sqlite3.Error, OSError) as error:
+            raise StoreError(
+                f"{path} is damaged ({damage}), and no new one can be made: {error};"
+                f" check space and rights in {path.parent}, or move the file away"
+            ) from error
 
     def close(self) -> None:
         """Close the database; a clean close leaves no WAL behind."""

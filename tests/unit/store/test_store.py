@@ -166,6 +166,16 @@ def test_a_damaged_database_is_kept_aside_and_an_empty_one_begun(tmp_path):
     store.close()
 
 
+def test_where_a_damaged_database_cannot_be_put_aside_it_says_what_to_do(tmp_path):
+    path = tmp_path / "excise.db"
+    path.write_bytes(b"no database at all" * 500)
+    (tmp_path / "excise.db.damaged-1234").mkdir()
+
+    with pytest.raises(StoreError, match="move the file away"):
+        Store.open(path, wall=1234.0)
+    assert path.read_bytes().startswith(b"no database")
+
+
 def test_pages_overwritten_in_place_count_as_damage(tmp_path):
     path = tmp_path / "excise.db"
     store, _ = Store.open(path, wall=0.0)
