@@ -42,12 +42,12 @@ def check(
     from excise.rulecheck import CheckReport, check_rules
 
     problems, directories, notes = _configuration(config, paths or [])
-    report = check_rules(directories, tests=not no_tests)
+    report = check_rules(directories, tests=not (no_tests or problems))
     report = CheckReport(report.rules, report.tests, (*problems, *report.problems))
     if as_json:
         _print_json(report)
     else:
-        _print_text(report, notes)
+        _print_text(report, notes, waits=bool(problems) and not no_tests)
     if report.errors:
         raise typer.Exit(ConfigError.exit_status)
 
@@ -71,11 +71,13 @@ def _configuration(
     return [as_problem(error, "config") for error in errors], directories, config.notes
 
 
-def _print_text(report: CheckReport, notes: tuple[str, ...]) -> None:
+def _print_text(report: CheckReport, notes: tuple[str, ...], *, waits: bool) -> None:
     for note in notes:
         print(printable(f"note: {note}"))
     for problem in report.problems:
         print(printable(str(problem)))
+    if waits:
+        print("note: the rules' own tests wait until the configuration is sound")
     print(f"{summary(report)}")
 
 

@@ -10,7 +10,7 @@ from excise.decide.collateral import Collateral
 from excise.decide.guard import Network, parse_network, within
 from excise.decide.judge import Judge
 from excise.decide.score import Evidence, Score
-from excise.decide.words import evidence_sentence, number
+from excise.decide.words import evidence_sentences, number
 from excise.errors import InvalidError, NotFoundError
 from excise.features.directory import client_name
 from excise.features.table import FEATURES
@@ -101,7 +101,7 @@ def explain(judge: Judge, text: str, now: float) -> Explanation:
             *_traffic(subject, features),
             *_handshakes(features),
             *_score_sentences(judge, score, own_name=not around),
-            *(f"{evidence_sentence(e)}." for e in score.evidence),
+            *evidence_sentences(score.evidence),
             *(line for name, of in around for line in _network_sentences(name, of)),
             *_membership(judge, subject),
             *_behind(collateral),
@@ -126,7 +126,7 @@ def _around(
 
 def _network_sentences(name: str, score: Score) -> list[str]:
     lines = [f"It is judged with its network {name}, whose members act alike:"]
-    return lines + [f"{evidence_sentence(e)}." for e in score.evidence]
+    return lines + evidence_sentences(score.evidence)
 
 
 def _accused(judge: Judge, subject: Subject) -> Collateral | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
+
 from excise.decide.score import Evidence, Score
 from excise.model.view import TrialView
 from excise.rules.schema import Comparison
@@ -25,6 +28,12 @@ def evidence_sentence(e: Evidence) -> str:
     """Say what one rule saw."""
     seen = ", ".join(compared(c, n) for c, n in zip(e.rule.when, e.numbers, strict=False))
     return f"{e.rule.about.rstrip('.')}: {seen}"
+
+
+def evidence_sentences(evidence: Iterable[Evidence]) -> list[str]:
+    """Say what rules saw; what several entities have in common, such as a client's keys, once."""
+    counted = Counter(evidence_sentence(e) for e in evidence)
+    return [f"{text}{f' ({n} times)' if n > 1 else ''}." for text, n in counted.items()]
 
 
 def trial_sentence(trial: TrialView, now: float) -> str:

@@ -112,7 +112,7 @@ class DirectoryBoard:
         """See `Board`."""
         try:
             wanted = {f"{account}{self._ending}": term for account, term in terms.items()}
-            there = {name for name in os.listdir(self._directory) if name.endswith(self._ending)}
+            there = {name for name in self._files() if name.endswith(self._ending)}
             for name in there - wanted.keys():
                 with contextlib.suppress(FileNotFoundError):
                     (self._directory / name).unlink()
@@ -125,3 +125,12 @@ class DirectoryBoard:
                 os.utime(path, (term.until, term.until))
         except OSError as error:
             raise BoardError(f"{error.filename or self._directory}: {error.strerror}") from error
+
+    def _files(self) -> list[str]:
+        try:
+            return os.listdir(self._directory)
+        except FileNotFoundError as error:
+            raise BoardError(
+                f"{self._directory}: no such directory; make it, readable for the gateway, or name "
+                f"another with --directory"
+            ) from error

@@ -89,6 +89,17 @@ def test_check_of_a_path_that_is_not_there_is_no_success(excise, tmp_path):
     assert "none does not exist" in result.output
 
 
+def test_check_of_a_configuration_that_is_not_there_says_so_before_any_rule_is_tested(
+    excise, tmp_path
+):
+    result = excise("check", "--config", tmp_path / "none.yaml")
+
+    assert 5 == result.exit_code
+    assert "none.yaml:1:1: error: cannot be read" in result.output
+    assert " 0 tests, 1 error\n" in result.output
+    assert "note: the rules' own tests wait until the configuration is sound\n" in result.output
+
+
 def test_warnings_do_not_fail_a_check(excise, rules):
     rule = rules / "volume" / "my-behaviour.yaml"
     rule.write_text(rule.read_text().replace("blind_spots: What it cannot see.", ""))

@@ -29,6 +29,14 @@ def test_sentences_carry_the_numbers(engine, guilty, ask, wait):
     assert 8 == told.features["total"]
 
 
+def test_what_its_keys_have_in_common_is_said_once(engine, rule, ask):
+    watched = engine(rule("volume.x", "volume", 30.0, kind=Kind.USE))
+    for account in "ab":
+        ask(watched, count=6, account=account)
+    about = [s for s in watched.explain(CLIENT).sentences if "requests_1h" in s]
+    assert [True] == [s.endswith(" (above 4.50) (2 times).") for s in about]
+
+
 def test_an_address_a_network_around_it_an_account_a_stack_and_a_template_are_found(
     engine, guilty, ask
 ):

@@ -135,6 +135,6 @@ def test_a_directory_is_emptied_of_our_files_and_of_no_others(tmp_path):
     assert 3000.0 == (tmp_path / "b.denied").stat().st_mtime
 
 
-def test_a_directory_that_is_not_there_is_an_error_that_says_so(tmp_path):
-    with pytest.raises(BoardError, match="No such file"):
+def test_a_directory_that_is_not_there_is_an_error_that_says_what_to_do(tmp_path):
+    with pytest.raises(BoardError, match="no such directory; make it, readable for the gateway"):
         DirectoryBoard(tmp_path / "gone", DENIED).show({})
