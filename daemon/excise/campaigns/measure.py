@@ -101,6 +101,7 @@ def _shares(sums: Matrix, groups: Groups) -> dict[str, Column]:
     roams, _ = pooled(back, sums[:, AT["roamed"]], of, n)
     begins, _ = pooled(prompts, sums[:, AT["begins"]], of, n)
     taken, _ = pooled(prompts, sums[:, AT["taken_over"]], of, n)
+    soft, _ = pooled(sums[:, AT["answers"]], sums[:, AT["soft"]], of, n)
     return {
         "repeats": repeats,
         "moves": moves,
@@ -108,6 +109,7 @@ def _shares(sums: Matrix, groups: Groups) -> dict[str, Column]:
         "lone_returns": alone,
         "begins": begins,
         "taken_over": taken,
+        "soft_labels": soft,
     }
 
 

@@ -25,7 +25,7 @@ from excise.features.world import World
 from excise.model.entity import TABLED, Kind
 from excise.rules.schema import Rule
 
-VERSION = 7
+VERSION = 8
 Arrays = dict[str, NDArray[np.generic]]
 #: what numpy and zipfile raise for bytes that are no archive, or a damaged one
 DAMAGE = (

@@ -31,6 +31,7 @@ _OF_FEATURE: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "taken_over": ("prompt",),
         "own_share": ("prompt",),
         "swept": (PARAMETERS,),
+        "soft_labels": (PARAMETERS,),
         "prompts": ("prompt",),
         "plaintext": ("tls",),
     }

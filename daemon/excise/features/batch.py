@@ -19,6 +19,9 @@ BLOCK = 128
 BYTES_PER_TOKEN = 4.0
 #: who reads log-probabilities wants the next token or two, not an answer
 FEW_TOKENS = 2.0
+#: an answer with so many log-probabilities for each token tells how the model weighs its words,
+#: and not just which it chose: a soft label (Hinton et al., arXiv 1503.02531)
+ALTERNATIVES = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Batch:
     peers: list[str] | None
     output: Column
     sweep: Column
+    soft: Column
     prompt: list[tuple[str, ...]]
     org: list[str]
     tokens: NDArray[np.bool_]
@@ -97,6 +101,7 @@ def columns(records: Sequence[Record]) -> Batch:
         peers=peer if any(peer) else None,
         output=np.where(tokens_out >= 0, sums[:, 2], sums[:, 3] / BYTES_PER_TOKEN),
         sweep=((logprobs > 0) & (biased > 0) & (sums[:, 2] <= FEW_TOKENS)).astype(np.float64),
+        soft=(logprobs >= ALTERNATIVES) * llm,
         prompt=prompt,
         org=org,
         tokens=tokens_out >= 0,

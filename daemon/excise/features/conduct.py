@@ -37,6 +37,7 @@ SUMS = (
     "prompts",  # requests with a logged prompt
     "begins",  # of those, beginnings of a conversation
     "taken_over",  # of those, continuations of another account's conversation
+    "soft",  # answers with the log-probabilities of several alternatives for each token
     "log_output",
     "log_output_sq",
     "log_input",
@@ -143,6 +144,7 @@ class Conduct:
             read.known[good],
             read.begins[good],
             read.taken_over[good],
+            batch.soft[at][good],
             logs[0],
             logs[0] * logs[0],
             logs[1],

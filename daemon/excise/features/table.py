@@ -117,6 +117,7 @@ def _campaigns() -> list[Feature]:
         Feature("lone_returns", only, "share", "of repeats, after a pause of over 20 min"),
         Feature("begins", only, "share", "of prompts, that begin a conversation"),
         Feature("taken_over", only, "share", "of prompts, that go on with another's conversation"),
+        Feature("soft_labels", only, "share", "of answers, with log-probabilities of alternatives"),
         Feature("template_share", only, "share", "of prompts, under the templates that link it"),
         Feature("own_share", only, "share", "of prompts, under templates that nobody else uses"),
         Feature("shared_exits", only, "share", "of requests, by addresses of several members"),
