@@ -16,23 +16,25 @@ from excise.model.entity import Kind
 from excise.model.settings import Capacity
 
 NOW = 1_767_571_200.0
-#: how accounts are used: repeats, and of these alone, moved, roamed; prompts, and begins of these
+#: how accounts are used: repeats, and of these alone, moved, roamed, both alone and roamed;
+#: prompts, and begins of these
 WAYS = {
-    "pool": (4.0, 4.0, 4.0, 4.0, 5.0, 5.0),
-    "once": (0.8, 0.8, 0.8, 0.8, 1.0, 1.0),
-    "lone": (4.0, 4.0, 0.5, 0.0, 5.0, 4.9),
-    "chat": (5.0, 0.5, 0.5, 0.0, 9.0, 2.0),
-    "home": (30.0, 9.0, 0.0, 0.0, 30.0, 29.0),
-    "quick": (3.0, 0.0, 2.0, 0.3, 4.0, 3.5),
-    "wide": (30.0, 3.0, 4.0, 2.0, 30.0, 29.0),
-    "new": (0.0, 0.0, 0.0, 0.0, 1.0, 1.0),
+    "pool": (4.0, 4.0, 4.0, 4.0, 4.0, 5.0, 5.0),
+    "once": (0.8, 0.8, 0.8, 0.8, 0.8, 1.0, 1.0),
+    "lone": (4.0, 4.0, 0.5, 0.0, 0.0, 5.0, 4.9),
+    "chat": (5.0, 0.5, 0.5, 0.0, 0.0, 9.0, 2.0),
+    "home": (30.0, 9.0, 0.0, 0.0, 0.0, 30.0, 29.0),
+    "quick": (3.0, 0.0, 2.0, 0.3, 0.0, 4.0, 3.5),
+    "wide": (30.0, 3.0, 4.0, 2.0, 0.0, 30.0, 29.9),
+    "sitting": (12.0, 3.0, 3.0, 3.0, 2.9, 13.0, 13.0),
+    "new": (0.0, 0.0, 0.0, 0.0, 0.0, 1.0, 1.0),
 }
 SITES = ("192.0.2", "198.51.100", "203.0.113")
-PLACES = ("repeats", "alone", "moved", "roamed", "prompts", "begins")
+PLACES = ("repeats", "alone", "moved", "roamed", "strayed", "prompts", "begins")
 ACCOUNTS, TEMPLATES = 16, 3
 AGES = (*[0.0] * 28, 3_600.0, DAY_S - 1.0, DAY_S, DAY_S + 60.0)
 #: most accounts of a world are used in one of these ways
-MOSTLY = ("pool", "pool", "wide", "once", "lone", "home", "chat")
+MOSTLY = ("pool", "pool", "wide", "sitting", "once", "lone", "home", "chat")
 
 
 def none():
@@ -88,7 +90,7 @@ def fill(world, people, random, clients, odd):
         way = random.choice([*WAYS]) if random.random() < odd else people[a - 1][0]
         world.conduct.ties.last[at] = NOW - random.choice(AGES)
         world.conduct.ties.sums[at, [AT[p] for p in PLACES]] = WAYS[way]
-        world.conduct.ties.sums[at, AT["requests"]] = WAYS[way][4]
+        world.conduct.ties.sums[at, AT["requests"]] = WAYS[way][5]
 
 
 def seen(world, people, row, number):
@@ -141,7 +143,7 @@ def plain_exits(world, accounts):
     return found
 
 
-def plain_templates(world, accounts):
+def plain_templates(world, accounts, sharing):
     """Return who is linked by which template, the common ones, and those that are a fleet's own."""
     ties, place = world.conduct.ties, dict(zip(accounts.rows.tolist(), range(99), strict=False))
     by_hash = defaultdict(list)
@@ -152,36 +154,38 @@ def plain_templates(world, accounts):
             by_hash[int(ties.template[i])].append((place[a], {n: faded[AT[n]] for n in PLACES}))
     linked, common, own = set(), set(), set()
     for template, sent in by_hash.items():
-        kept, is_common, is_own = judged(accounts, sent)
+        kept, is_common, is_own = judged(accounts, sharing, sent)
         linked |= {(at, template) for at in kept}
         common |= {template} if is_common else set()
         own |= {template} if is_own else set()
     return linked, common, own
 
 
-def judged(accounts, sent):
+def judged(accounts, sharing, sent):
     """Judge one template: who is linked by it, whether it is common, and a fleet's own."""
     many = len({int(accounts.principal[at]) for at, _ in sent}) >= LEAST
     begins, _ = share(sent, "prompts", "begins")
     moves, repeats = share(sent, "repeats", "moved")
     alone, _ = share(sent, "repeats", "alone")
-    wide = [bool(accounts.wide[at]) for at, _ in sent]
+    spread = [bool(accounts.spread[at]) or at in sharing for at, _ in sent]
     away = [
         max(s["moved"], s["alone"]) >= POOLED * s["repeats"] or w
-        for (_, s), w in zip(sent, wide, strict=True)
+        for (_, s), w in zip(sent, spread, strict=True)
     ]
+    homeless = begins >= t.BEGINS and without_home(accounts, sent, spread)
     once = [w for w, (_, s) in zip(away, sent, strict=True) if s["repeats"] >= t.ONCE]
     twice = [w for w, (_, s) in zip(away, sent, strict=True) if s["repeats"] >= t.TWICE]
     far = sum(s["repeats"] >= t.ONCE and s["roamed"] >= POOLED * s["repeats"] for _, s in sent)
     honest = sum(bool(accounts.honest[at]) for at, _ in sent) / len(sent)
-    shared = honest > t.HONEST_SHARE or sum(once) < t.MOSTLY * len(once)
+    shared = (honest > t.HONEST_SHARE or sum(once) < t.MOSTLY * len(once)) and not homeless
     own = sum(twice) >= t.NEARLY_ALL * len(twice)
     own |= begins >= t.NO_TALK and sum(twice) >= t.MOSTLY * len(twice)
     own &= len(twice) >= LEAST
     most = far >= t.WITHOUT_EXCEPTION * len(once)
     own |= begins >= t.NO_TALK and len(once) >= t.SCATTERED and most
-    good = many and begins >= t.BEGINS and repeats >= t.LEAST_REPEATS and not shared
-    good &= moves >= POOLED or alone >= POOLED or sum(wide) >= POOLED * len(wide)
+    own |= homeless and begins >= t.NO_TALK and sum(spread) >= t.SCATTERED
+    like = begins >= t.BEGINS and repeats >= t.LEAST_REPEATS and max(moves, alone) >= POOLED
+    good = many and not shared and (like or homeless)
     good &= sum(bool(accounts.old[at]) for at, _ in sent) / len(sent) < t.OLD_SHARE
     kept = [
         at
@@ -191,6 +195,14 @@ def judged(accounts, sent):
     ]
     common = many and len(twice) >= LEAST and (shared or not own)
     return (kept if good else []), common, good and own
+
+
+def without_home(accounts, sent, spread):
+    known = sum(w or bool(accounts.known[at]) for (at, _), w in zip(sent, spread, strict=True))
+    talk = sum(bool(accounts.talks[at]) for at, _ in sent) / len(sent)
+    back = sum(s["repeats"] >= t.ONCE for _, s in sent)
+    enough = sum(spread) >= max(LEAST, t.NEARLY_ALL * known, t.SPOKEN_FOR * back)
+    return enough and talk <= t.HONEST_SHARE
 
 
 def share(sent, by, part):

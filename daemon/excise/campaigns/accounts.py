@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from excise.campaigns.haunts import Haunts, haunts
 from excise.features.conduct import AT, DAY_S
 from excise.features.interner import Rows
 from excise.features.state import Column, Matrix
@@ -34,6 +35,16 @@ HOME_FROM, HOME = 4.0, 0.2
 #: a desk, and a phone that is given another a few times a day. From twice as many on its
 #: conversations are a pool's too
 WIDE = 12.0
+#: so does one that was in as many unrelated networks, none of which has this share of its requests
+NETWORKS, HOMELESS = 4.0, 0.4
+#: and one at as many addresses has no desk, if none of them has this share of its requests
+ADDRESSES, DESKLESS = 6.0, 0.34
+#: an account nearly all of whose lone returns are from unrelated networks is drawn from a pool too,
+#: whatever it does in between: a proxy keeps its exit for one sitting
+STRAYS = 0.85
+#: how an account is used is not known before it has been there for so long: nobody is at home
+#: who was seen once
+KNOWN_S = 6 * 3600.0
 #: an account is old after this time
 OLD_S = 14 * DAY_S
 
@@ -43,9 +54,10 @@ class Accounts:
     """The accounts active within a day, and what is known of each.
 
     `place[row]` is where the account of a row of the world is among them, -1 if it is not. Honest
-    are those that hold conversations (`talks`), and those that stay at home. `wide` go through
-    more addresses than a person does. `keyed` are keys of an organisation that uses several: its
-    machines explain why they move.
+    are those that hold conversations (`talks`), and those that stay at home. `spread` go through
+    more addresses than a person does, or through networks without a home in any, or come back from
+    elsewhere each time. `known` are those that were seen for long enough to tell. `keyed` are keys
+    of an organisation that uses several: its machines explain why they move.
     """
 
     rows: Rows
@@ -55,38 +67,62 @@ class Accounts:
     keyed: Bools
     talks: Bools
     honest: Bools
-    wide: Bools
+    spread: Bools
     drawn: Bools
+    known: Bools
     old: Bools
 
 
 def active(world: World, now: float) -> Accounts:
     """Return the accounts of a day. Sums need no fading where only shares are asked."""
-    conduct = world.conduct
+    conduct, table = world.conduct, world.tables[Kind.ACCOUNT]
     last = conduct.last[: world.used(Kind.ACCOUNT)]
     rows = np.flatnonzero(last > now - DAY_S)
     place = np.full(len(last), -1, dtype=np.int64)
     place[rows] = np.arange(len(rows))
     sums = conduct.sums[rows]
     sums *= world.fade(now)
-    exits = world.tables[Kind.ACCOUNT].distinct_of("clients", rows)
-    talks, settled, drawn = _conduct(sums, exits)
-    old = world.tables[Kind.ACCOUNT].first[rows] < now - OLD_S
-    keyed = _keyed(conduct.org[rows])
-    principal = conduct.principals(rows)
-    honest, drawn = talks | settled, drawn & ~settled
-    wide = exits >= WIDE
-    return Accounts(rows, place, sums, principal, keyed, talks, honest, wide, drawn, old)
+    found, first = haunts(world, rows, now), table.first[rows]
+    spread = _spread(found, sums)
+    talks, settled, drawn = _conduct(sums, found, spread)
+    lasting = last[rows] - first >= KNOWN_S
+    return Accounts(
+        rows,
+        place,
+        sums,
+        conduct.principals(rows),
+        _keyed(conduct.org[rows]),
+        talks,
+        talks | settled,
+        spread,
+        drawn & ~settled,
+        talks | spread | lasting,
+        first < now - OLD_S,
+    )
 
 
-def _conduct(sums: Matrix, exits: Column) -> tuple[Bools, Bools, Bools]:
-    """Say which accounts hold conversations, which stay at home, and which seem to be drawn."""
+def _spread(found: Haunts, sums: Matrix) -> Bools:
+    """Say which accounts have no place of their own."""
+    alone = sums[:, AT["alone"]]
+    wide = (found.addresses >= WIDE) | ((found.networks >= NETWORKS) & (found.home < HOMELESS))
+    strays = (alone >= CAME_BACK) & (sums[:, AT["strayed"]] >= STRAYS * alone)
+    spread: Bools = wide | strays
+    return spread
+
+
+def _conduct(sums: Matrix, found: Haunts, spread: Bools) -> tuple[Bools, Bools, Bools]:
+    """Say which accounts hold conversations, which stay at home, and which seem to be drawn.
+
+    Who is at home in a network but at no desk in it may be on a phone, or in a pool of machines:
+    nothing is known of it, and whom it shares its addresses with decides.
+    """
     repeats, prompts = sums[:, AT["repeats"]], sums[:, AT["prompts"]]
     moved, alone = (_share(sums, part, repeats) for part in ("moved", "alone"))
+    nowhere = spread | ((found.addresses >= ADDRESSES) & (found.desk < DESKLESS))
     talks = (prompts >= TALKS_FROM) & (_share(sums, "begins", prompts) < TALKS)
-    talks &= exits < 2 * WIDE
-    settled = (repeats >= HOME_FROM) & (moved < HOME) & (alone < POOLED) & (exits < WIDE)
-    drawn = ~talks & (repeats >= CAME_BACK) & ((moved >= POOLED) | (exits >= WIDE))
+    talks &= found.addresses < 2 * WIDE
+    settled = (repeats >= HOME_FROM) & (moved < HOME) & (alone < POOLED) & ~nowhere
+    drawn = ~talks & (repeats >= CAME_BACK) & ((moved >= POOLED) | nowhere)
     return talks, settled, drawn
 
 

@@ -40,6 +40,8 @@ def alike(
 
 def medians(of: Rows, values: Column) -> Column:
     """Return the median of values per group, numbered from 0 on."""
+    if not len(of):
+        return np.empty(0)
     order = np.lexsort((values, of))
     starts = np.searchsorted(of[order], np.arange(int(of.max()) + 1))
     ends = np.append(starts[1:], len(of))

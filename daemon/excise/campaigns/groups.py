@@ -56,12 +56,9 @@ def find(world: World, now: float) -> Groups:
     if not len(accounts.rows):
         none = np.empty(0, dtype=np.int64)
         return Groups(0, none, none, np.empty(0), none, none, none, none > 0, none)
-    templates = by_template(world, accounts, now)
-    edges = [
-        (templates.member, templates.hub),
-        by_exit(world, accounts, now),
-        by_handoff(world, accounts, now),
-    ]
+    exits = by_exit(world, accounts, now)
+    templates = by_template(world, accounts, exits[0], now)
+    edges = [(templates.member, templates.hub), exits, by_handoff(world, accounts, now)]
     edges.append(by_behaviour(accounts, np.concatenate([member for member, _ in edges])))
     return _groups(accounts, [alike(accounts, *kind) for kind in edges], templates)
 

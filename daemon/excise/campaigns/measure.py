@@ -11,6 +11,7 @@ from excise.campaigns.evenness import unevenness
 from excise.campaigns.evidence import added, distinct, pooled
 from excise.campaigns.graph import of_links, of_ties, waiting
 from excise.campaigns.groups import Groups
+from excise.campaigns.haunts import haunts
 from excise.campaigns.succession import succession
 from excise.campaigns.ways import ways
 from excise.features.conduct import AT
@@ -57,7 +58,6 @@ def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
         "mean_output": np.exp2(_sum(sums, "log_output", groups) / answers) - 1.0,
         "mean_input": np.exp2(_sum(sums, "log_input", groups) / answers) - 1.0,
         "unevenness": _unevenness(world, groups, now),
-        "exits": _exits(world, groups),
         "unlikeness": np.maximum(
             _unlikeness(sums, groups, "log_output"), _unlikeness(sums, groups, "log_input")
         ),
@@ -65,7 +65,8 @@ def measure(world: World, groups: Groups, rows: Rows, now: float) -> Measured:
         "substitution": np.zeros(groups.n),  # who tries campaigns knows what came of it
     }
     columns |= _succession(world, groups) | ways(world, groups, now)
-    columns |= _shares(sums, groups) | of_links(world, groups, now) | _lately(world, groups, now)
+    columns |= _whereabouts(world, groups, now) | _lately(world, groups, now)
+    columns |= _shares(sums, groups) | of_links(world, groups, now)
     return Measured(rows, columns)
 
 
@@ -73,10 +74,11 @@ def _sum(sums: Matrix, name: str, groups: Groups) -> Column:
     return added(groups.of, sums[:, AT[name]], groups.n)
 
 
-def _exits(world: World, groups: Groups) -> Column:
-    """Return the addresses of the typical member of each group."""
-    exits = world.tables[Kind.ACCOUNT].distinct_of("clients", groups.account)
-    return medians(groups.of, exits) if groups.n else np.empty(0)
+def _whereabouts(world: World, groups: Groups, now: float) -> dict[str, Column]:
+    """Say where the typical member of each group is found within a day."""
+    found = haunts(world, groups.account, now)
+    typical = {"exits": found.addresses, "networks": found.networks, "home_share": found.home}
+    return {name: medians(groups.of, column) for name, column in typical.items()}
 
 
 def _lately(world: World, groups: Groups, now: float) -> dict[str, Column]:
@@ -99,6 +101,7 @@ def _shares(sums: Matrix, groups: Groups) -> dict[str, Column]:
     moves, repeats = pooled(back, sums[:, AT["moved"]], of, n)
     alone, _ = pooled(back, sums[:, AT["alone"]], of, n)
     roams, _ = pooled(back, sums[:, AT["roamed"]], of, n)
+    strays, returns = pooled(sums[:, AT["alone"]], sums[:, AT["strayed"]], of, n)
     begins, _ = pooled(prompts, sums[:, AT["begins"]], of, n)
     taken, _ = pooled(prompts, sums[:, AT["taken_over"]], of, n)
     soft, _ = pooled(sums[:, AT["answers"]], sums[:, AT["soft"]], of, n)
@@ -107,6 +110,8 @@ def _shares(sums: Matrix, groups: Groups) -> dict[str, Column]:
         "moves": moves,
         "roams": roams,
         "lone_returns": alone,
+        "returns": returns,
+        "strays": strays,
         "begins": begins,
         "taken_over": taken,
         "soft_labels": soft,

@@ -34,8 +34,10 @@ TWICE, NEARLY_ALL, NO_TALK = 1.5, 0.8, 0.98
 #: or where so many came back at all, and nearly all of them from an unrelated network: of people
 #: not even every fourth does, so chance has one in a million
 SCATTERED, WITHOUT_EXCEPTION = 12, 0.9
+#: who has no place of its own speaks for all under a template if it is this share of who came back
+SPOKEN_FOR = 0.25
 #: what is asked of ties
-ASKED = ("repeats", "alone", "moved", "roamed", "prompts", "begins")
+ASKED = ("repeats", "alone", "moved", "roamed", "strayed", "prompts", "begins")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +57,15 @@ class Templates:
 class Sent:
     """What was sent within a day: the account at `at[i]` sent template `hashes[of[i]]`.
 
-    `sums` are columns of these ties; `away` says whose repeats are mostly so, or who has no home.
+    `sums` are columns of these ties. `spread` says who has no place of its own, or shares its
+    exits as a pool does, and `away` who is that or whose repeats are mostly so.
     """
 
     hashes: Hashes
     of: Rows
     at: Rows
     sums: dict[str, Column]
+    spread: Bools
     away: Bools
 
     def count(self, which: Bools) -> Rows:
@@ -78,12 +82,17 @@ class Sent:
         return pooled(self.sums[by], self.sums[part], self.of, len(self.hashes))
 
 
-def by_template(world: World, accounts: Accounts, now: float) -> Templates:
-    """Join accounts by templates under which accounts are used like a pool, and hardly others."""
-    sent = _sent(world, accounts, now)
+def by_template(world: World, accounts: Accounts, sharing: Rows, now: float) -> Templates:
+    """Join accounts by templates under which accounts are used like a pool, and hardly others.
+
+    `sharing` are places of accounts that share exits.
+    """
+    sent = _sent(world, accounts, sharing, now)
     begins, _ = sent.pooled("begins", "prompts")
-    many, shared, own = _many(sent, accounts), _shared(sent, accounts), _own(sent, begins)
-    good = many & ~shared & _like_a_pool(sent, accounts, begins)
+    many, homeless = _many(sent, accounts), _homeless(sent, accounts, begins)
+    shared = _shared(sent, accounts) & ~homeless
+    own = _own(sent, begins) | (homeless & _certain(sent, begins))
+    good = many & ~shared & (_like_a_pool(sent, begins) | homeless)
     good &= sent.share(accounts.old[sent.at]) < OLD_SHARE
     # Until a template is known to be the fleet's own, only those link whose own conduct is seen.
     at, of = sent.at, sent.of
@@ -94,7 +103,7 @@ def by_template(world: World, accounts: Accounts, now: float) -> Templates:
     return Templates(at[kept], sent.hashes[of[kept]], common, sent.hashes[good & own])
 
 
-def _sent(world: World, accounts: Accounts, now: float) -> Sent:
+def _sent(world: World, accounts: Accounts, sharing: Rows, now: float) -> Sent:
     """Take the ties of a day under templates that so many sent as make a group."""
     ties = world.conduct.ties
     live = ties.live()
@@ -105,7 +114,9 @@ def _sent(world: World, accounts: Accounts, now: float) -> Sent:
     sums = {name: ties.sums[live, AT[name]] * world.fade(now) for name in ASKED}
     at = accounts.place[ties.account[live]]
     away = np.maximum(sums["moved"], sums["alone"]) >= POOLED * sums["repeats"]
-    return Sent(hashes, of, at, sums, away | accounts.wide[at])
+    spread = accounts.spread.copy()
+    spread[sharing] = True
+    return Sent(hashes, of, at, sums, spread[at], away | spread[at])
 
 
 def _many(sent: Sent, accounts: Accounts) -> Bools:
@@ -117,16 +128,32 @@ def _many(sent: Sent, accounts: Accounts) -> Bools:
     return many
 
 
-def _like_a_pool(sent: Sent, accounts: Accounts, begins: Column) -> Bools:
-    """Say under which templates prompts begin something, and repeats move or come alone.
-
-    Or where most accounts go through many addresses, however long they stay at each.
-    """
+def _like_a_pool(sent: Sent, begins: Column) -> Bools:
+    """Say under which templates prompts begin something, and repeats move or come alone."""
     moves, repeats = sent.pooled("moved", "repeats")
     alone, _ = sent.pooled("alone", "repeats")
     known: Bools = (begins >= BEGINS) & (repeats >= LEAST_REPEATS)
-    wide = sent.share(accounts.wide[sent.at])
-    return known & ((moves >= POOLED) | (alone >= POOLED) | (wide >= POOLED))
+    return known & ((moves >= POOLED) | (alone >= POOLED))
+
+
+def _homeless(sent: Sent, accounts: Accounts, begins: Column) -> Bools:
+    """Say under which templates nearly all who are known have no place of their own.
+
+    However long they stay at each: who was hardly seen yet may have one, and does not count,
+    unless so many came back that it takes more than a few odd ones to speak for them.
+    """
+    known = sent.count(accounts.known[sent.at] | sent.spread)
+    spread = sent.count(sent.spread)
+    talk = sent.share(accounts.talks[sent.at]) > HONEST_SHARE
+    homeless: Bools = (spread >= LEAST) & (spread >= NEARLY_ALL * known) & ~talk
+    homeless &= spread >= SPOKEN_FOR * sent.count(sent.sums["repeats"] >= ONCE)
+    return homeless & (begins >= BEGINS)
+
+
+def _certain(sent: Sent, begins: Column) -> Bools:
+    """Say where so many are spread, and talk so little, that newcomers will be too."""
+    certain: Bools = sent.count(sent.spread) >= SCATTERED
+    return certain & (begins >= NO_TALK)
 
 
 def _shared(sent: Sent, accounts: Accounts) -> Bools:

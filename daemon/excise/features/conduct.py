@@ -34,6 +34,7 @@ SUMS = (
     "alone",  # repeats that stand alone
     "moved",  # repeats from another address (v4 /32, v6 /64) than the request before
     "roamed",  # repeats from an unrelated network (v4 /16, v6 /32)
+    "strayed",  # of those that stand alone, from an unrelated network
     "prompts",  # requests with a logged prompt
     "begins",  # of those, beginnings of a conversation
     "taken_over",  # of those, continuations of another account's conversation
@@ -141,6 +142,7 @@ class Conduct:
             alone,
             moved,
             roamed,
+            alone & roamed,
             read.known[good],
             read.begins[good],
             read.taken_over[good],

@@ -1,5 +1,6 @@
 """Fleets are found by each of the ways that link them, and honest accounts are in no group."""
 
+import msgspec
 import pytest
 
 from excise.campaigns.accounts import active
@@ -360,3 +361,57 @@ def test_exits_that_are_kept_for_a_while_link_as_others_do(seen, sticky, people,
     world, now = seen(shared, people())
 
     assert expected(8) == names(world, find(world, now))
+
+
+@pytest.fixture
+def sittings():
+    """Make accounts that ask three times in each sitting, from the next of `networks`."""
+
+    def make(networks, *, accounts=8, sittings=4, name="fleet", prompt="f1ee"):
+        return [
+            Record(
+                ts=1_700_000_400.0 + sitting * 3600.0 + account * 90.0 + turn * 30.0,
+                client=f"{networks[sitting % len(networks)]}.{account}",
+                account=f"{name}{account}",
+                prompt=(prompt, f"{account:x}{sitting:x}{turn:x}"),
+                input_tokens=90,
+                output_tokens=3000,
+                status=200,
+            )
+            for sitting in range(sittings)
+            for account in range(accounts)
+            for turn in range(3)
+        ]
+
+    return make
+
+
+UNRELATED = ("192.0.2", "198.51.100", "203.0.113")
+
+
+def test_accounts_that_come_back_from_elsewhere_each_time_are_a_group(
+    seen, sittings, people, names
+):
+    """Two repeats of three are from where the one before was, at once: an exit lasts a sitting."""
+    world, now = seen(sittings(UNRELATED), people())
+
+    assert expected(8) == names(world, find(world, now))
+
+
+def test_accounts_that_come_back_from_elsewhere_every_other_time_are_no_group(
+    seen, sittings, people
+):
+    at_home = ("192.0.2", "192.0.2", "198.51.100")
+    world, now = seen(sittings(at_home, sittings=6), people())
+
+    assert 0 == find(world, now).n
+
+
+@pytest.mark.parametrize(("others", "groups"), [(20, 1), (60, 0)])
+def test_a_few_without_a_home_do_not_speak_for_all_who_came_back(seen, sittings, others, groups):
+    """The others are new: they asked three times in the last hour, and may have a home."""
+    new = sittings(("192.0.2",), accounts=others, sittings=1, name="new")
+    late = [msgspec.structs.replace(r, ts=r.ts + 3 * 3600.0) for r in new]
+    world, now = seen(sittings(UNRELATED), late)
+
+    assert groups == find(world, now).n
