@@ -58,7 +58,11 @@ def find(world: World, now: float) -> Groups:
         return Groups(0, none, none, np.empty(0), none, none, none, none > 0, none)
     exits = by_exit(world, accounts, now)
     templates = by_template(world, accounts, exits[0], now)
-    edges = [(templates.member, templates.hub), exits, by_handoff(world, accounts, now)]
+    edges = [
+        (templates.member, templates.hub),
+        exits,
+        by_handoff(world, accounts, now),
+    ]
     edges.append(by_behaviour(accounts, np.concatenate([member for member, _ in edges])))
     return _groups(accounts, [alike(accounts, *kind) for kind in edges], templates)
 
@@ -81,7 +85,7 @@ def _groups(accounts: Accounts, edges: list[Edges], templates: Templates) -> Gro
         template_of,
         templates.common,
         np.isin(hashes, templates.own),
-        accounts.rows[_honest(accounts, templates)],
+        accounts.rows[_honest(accounts, templates, edges[2][0])],
     )
 
 
@@ -117,11 +121,13 @@ def _strength(accounts: Accounts, inside: Rows, edges: list[Edges]) -> Column:
     return strength
 
 
-def _honest(accounts: Accounts, templates: Templates) -> Bools:
+def _honest(accounts: Accounts, templates: Templates, taking: Rows) -> Bools:
     """Say who is used like a person's.
 
-    Who sends what nobody but a fleet sends is of the fleet, though it stays at one address.
+    Who sends what nobody but a fleet sends is of the fleet, though it stays at one address; so is
+    who goes on with others' conversations (`taking`), though they are conversations.
     """
     honest = accounts.honest.copy()
     honest[templates.member[np.isin(templates.hub, templates.own)]] = False
+    honest[taking] = False
     return honest

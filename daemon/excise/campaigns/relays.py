@@ -12,7 +12,7 @@ from excise.features.world import World
 
 #: an account takes part in a relay that went on so often with what so many others had begun, of
 #: the same pool; failing over from one key to the next is one other's
-TAKES, GIVERS = 2.5, 2
+TAKES, GIVERS = 1.5, 2
 
 
 def by_handoff(world: World, accounts: Accounts, now: float) -> tuple[Rows, Rows]:
@@ -27,7 +27,8 @@ def by_handoff(world: World, accounts: Accounts, now: float) -> tuple[Rows, Rows
     n, sums = len(accounts.rows), handoffs.sums[live] * world.fade(now)
     givers = distinct(taker, accounts.principal[giver], n)
     takes = np.bincount(taker, sums, n)
-    pool = (takes >= TAKES) & (givers >= GIVERS) & ~accounts.honest
+    # Who holds conversations as people do goes on with its own.
+    pool = (takes >= TAKES) & (givers >= GIVERS)
     inside = pool[taker] & pool[giver]
     taker, giver = taker[inside], giver[inside]
     pair = np.arange(len(taker))

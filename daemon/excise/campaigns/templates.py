@@ -11,12 +11,14 @@ import numpy as np
 
 from excise.campaigns.accounts import LEAST, POOLED, Accounts
 from excise.campaigns.evidence import distinct, pooled, repeated
+from excise.campaigns.succession import succession
 from excise.features.conduct import AT, DAY_S
 from excise.features.hashes import Hashes
 from excise.features.interner import Rows
 from excise.features.state import Column
 from excise.features.values import Bools
 from excise.features.world import World
+from excise.model.entity import Kind
 
 #: fewest repeats (requests of accounts seen before) by which a group's ways are known
 LEAST_REPEATS = 8.0
@@ -36,6 +38,9 @@ TWICE, NEARLY_ALL, NO_TALK = 1.5, 0.8, 0.98
 SCATTERED, WITHOUT_EXCEPTION = 12, 0.9
 #: who has no place of its own speaks for all under a template if it is this share of who came back
 SPOKEN_FOR = 0.25
+#: so many accounts, in so many generations, come one after the other rather than as they like, if
+#: how many are in use at a time varies by less than this much of what chance would have it
+ROTATED, GENERATIONS, ORDERLY = 16, 8.0, 0.5
 #: what is asked of ties
 ASKED = ("repeats", "alone", "moved", "roamed", "strayed", "prompts", "begins")
 
@@ -58,7 +63,7 @@ class Sent:
     """What was sent within a day: the account at `at[i]` sent template `hashes[of[i]]`.
 
     `sums` are columns of these ties. `spread` says who has no place of its own, or shares its
-    exits as a pool does, and `away` who is that or whose repeats are mostly so.
+    exits as a pool does, and `away` who is that or whose repeats are mostly so; `last` is when.
     """
 
     hashes: Hashes
@@ -67,6 +72,7 @@ class Sent:
     sums: dict[str, Column]
     spread: Bools
     away: Bools
+    last: Column
 
     def count(self, which: Bools) -> Rows:
         """Return by template how many of some ties it has."""
@@ -92,7 +98,9 @@ def by_template(world: World, accounts: Accounts, sharing: Rows, now: float) -> 
     many, homeless = _many(sent, accounts), _homeless(sent, accounts, begins)
     shared = _shared(sent, accounts) & ~homeless
     own = _own(sent, begins) | (homeless & _certain(sent, begins))
-    good = many & ~shared & (_like_a_pool(sent, begins) | homeless)
+    spent = _spent(world, accounts, sent, begins)
+    shared, own = shared & ~spent, own | spent
+    good = many & ~shared & (_like_a_pool(sent, begins) | homeless | spent)
     good &= sent.share(accounts.old[sent.at]) < OLD_SHARE
     # Until a template is known to be the fleet's own, only those link whose own conduct is seen.
     at, of = sent.at, sent.of
@@ -116,7 +124,7 @@ def _sent(world: World, accounts: Accounts, sharing: Rows, now: float) -> Sent:
     away = np.maximum(sums["moved"], sums["alone"]) >= POOLED * sums["repeats"]
     spread = accounts.spread.copy()
     spread[sharing] = True
-    return Sent(hashes, of, at, sums, spread[at], away | spread[at])
+    return Sent(hashes, of, at, sums, spread[at], away | spread[at], ties.last[live])
 
 
 def _many(sent: Sent, accounts: Accounts) -> Bools:
@@ -154,6 +162,19 @@ def _certain(sent: Sent, begins: Column) -> Bools:
     """Say where so many are spread, and talk so little, that newcomers will be too."""
     certain: Bools = sent.count(sent.spread) >= SCATTERED
     return certain & (begins >= NO_TALK)
+
+
+def _spent(world: World, accounts: Accounts, sent: Sent, begins: Column) -> Bools:
+    """Say under which templates accounts are used up one after another, wherever each is."""
+    spent = (begins >= NO_TALK) & (np.bincount(sent.of, minlength=len(sent.hashes)) >= ROTATED)
+    of = np.flatnonzero(spent[sent.of])
+    if not len(of):
+        return spent
+    first = world.tables[Kind.ACCOUNT].first[accounts.rows[sent.at[of]]]
+    uneven, mean = succession(first, sent.last[of], sent.of[of], len(spent))
+    in_use = np.bincount(sent.of, minlength=len(spent)) / np.maximum(mean, 1.0)
+    orderly: Bools = spent & (uneven < ORDERLY) & (in_use > GENERATIONS)
+    return orderly
 
 
 def _shared(sent: Sent, accounts: Accounts) -> Bools:
