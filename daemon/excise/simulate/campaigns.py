@@ -128,6 +128,18 @@ def dense_hydra(town: Town, *, share: float = 0.3, per_day: float = 857) -> Iter
     yield from hydra(town, share=share, per_day=per_day, case="dense_hydra")
 
 
+def machines(town: Town, *, share: float = 0.3, per_day: float = 300, exits: int = 12
+             ) -> Iterator[Ask]:  # fmt: skip
+    """Yield accounts that a few rented machines share: each is on one of them for an hour."""
+    count = _count(town, share)
+    members, rented = _pool(town, "machines", count, per_day), [town.server() for _ in range(exits)]
+    on: dict[tuple[str, int], str] = {}
+    for at in _times(town, count):
+        who = town.chance.choice(members)
+        client = on.setdefault((who.account, int(at // HOUR_S)), town.chance.choice(rented))
+        yield ask(town, who, client, at, asked=town.tokens(ASKED), told=town.tokens(TOLD, 0.8))
+
+
 def slow(town: Town, *, share: float = 0.08, per_day: float = 13) -> Iterator[Ask]:
     """Yield the same at 13 requests an account and day."""
     yield from hydra(town, share=share, per_day=per_day, case="slow")
@@ -229,6 +241,6 @@ def replayed(town: Town, *, share: float = 0.08, per_day: float = 8) -> Iterator
 
 CAMPAIGNS = {
     make.__name__: make
-    for make in (bulk, stolen_key, rotation, subnet_walk, hydra, dense_hydra, slow, paraphrased,
-                 mixed, elicitation, logits, pivot, replace, replayed)
+    for make in (bulk, stolen_key, rotation, subnet_walk, hydra, dense_hydra, machines, slow,
+                 paraphrased, mixed, elicitation, logits, pivot, replace, replayed)
 }  # fmt: skip

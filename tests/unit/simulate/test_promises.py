@@ -65,6 +65,16 @@ def test_a_hydra_is_found_and_gets_less_than_a_third(raided):
     assert line.accounts == line.accounts_met
 
 
+def test_accounts_that_stay_on_each_of_their_machines_for_an_hour_are_found(judged):
+    """Hardly one request in ten moves: by moves alone they would be at home."""
+    busy = {"machines": {"share": 2.0}}
+    report = judged(Plan(seed=12, requests=REQUESTS, add=("machines", "office"), options=busy))
+    (line,) = report.campaigns
+    assert line.both < 1 / 3
+    assert line.accounts == line.accounts_met
+    assert {} == {line.case: harm(line) for line in report.honest if harm(line) != HARMLESS}
+
+
 def test_nobody_beside_a_hydra_is_stopped(raided):
     assert {} == {line.case: harm(line) for line in raided.honest if harm(line) != HARMLESS}
 
