@@ -245,8 +245,25 @@ def writers(
             yield ask(town, who, client, town.by_day(), asked=town.tokens(250, 0.6), told=told)
 
 
+def integrations(
+    town: Town, *, customers: int = 120, each: float = 12.0, exits: int = 24
+) -> Iterator[Ask]:
+    """Yield a service that runs its customers' tasks with their own keys, from its own machines.
+
+    One default prompt, single questions, and any of its addresses each time. But each customer has
+    a task of its own, with lengths of its own, as often as it likes.
+    """
+    prompt, machines = town.hash(), [town.server() for _ in range(exits)]
+    for who in _people(town, "integrations", customers, prompt):
+        asked, told = town.tokens(250, 1.2), town.tokens(700, 1.0)
+        for _ in range(round(each * town.chance.lognormvariate(-0.5, 1.0))):
+            made = ask(town, who, town.chance.choice(machines), town.by_day(),
+                       asked=town.tokens(asked, 0.6), told=town.tokens(told, 0.5))  # fmt: skip
+            yield made
+
+
 STRESS = {
     make.__name__: make
     for make in (cgnat, office, batch, agents, rag, harness, load_test, probes, launch, router,
-                 churn, retries, evals, classroom, hackathon, annotators, writers)
+                 churn, retries, evals, classroom, hackathon, annotators, writers, integrations)
 }  # fmt: skip

@@ -59,6 +59,16 @@ def test_users_of_an_application_for_single_questions_are_no_fleet(judged, away)
     assert {} == {line.case: harm(line) for line in report.honest if harm(line) != HARMLESS}
 
 
+@pytest.mark.parametrize("seed", [1, 2])
+def test_customers_of_a_service_that_asks_with_their_keys_from_its_machines_are_no_fleet(
+    judged, seed
+):
+    """One prompt, lone questions, long answers, shared exits: but each has a task of its own."""
+    report = judged(Plan(seed=seed, requests=40_000, add=("integrations",)))
+    assert () == report.in_campaigns
+    assert {} == {line.case: harm(line) for line in report.honest if harm(line) != HARMLESS}
+
+
 def test_a_hydra_is_found_and_gets_less_than_a_third(raided):
     (line,) = raided.campaigns
     assert line.both < 1 / 3
