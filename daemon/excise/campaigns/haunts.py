@@ -12,9 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from excise.campaigns.evidence import added
-from excise.features.conduct import DAY_S, network_of
+from excise.features.conduct import DAY_S
 from excise.features.interner import Rows
 from excise.features.links import REQUESTS
+from excise.features.networks import networks as networks_of
 from excise.features.state import Column
 from excise.features.values import Bools
 from excise.features.world import World
@@ -50,7 +51,8 @@ def haunts(world: World, rows: Rows, now: float) -> Haunts:
     of = place[owner[links.use[live]]]
     live, of = live[of >= 0], of[of >= 0]
     client, requests = links.client[live], links.sums[live, REQUESTS]
-    _, network = np.unique(network_of(world.places(client)), return_inverse=True)
+    asns = world.directory.asns
+    _, network = np.unique(networks_of(world.places(client), asns), return_inverse=True)
     networks, home = _most(of, network, requests, len(rows))
     addresses, desk = _most(of, client, requests, len(rows))
     # Links may have been forgotten, and sketches begin anew every half day.

@@ -16,8 +16,10 @@ from excise.features.habits import Habits
 from excise.features.handoffs import Handoffs
 from excise.features.hashes import Hashes
 from excise.features.interner import LOW_WATER, Interner, Rows
+from excise.features.networks import unrelated
 from excise.features.state import DAY, HALF_LIVES, TINY, Column, Matrix, grouped
 from excise.features.values import Bools
+from excise.model.asns import AsnTable
 from excise.model.settings import Capacity
 
 DAY_S = 86_400.0
@@ -45,15 +47,6 @@ SUMS = (
     "log_input_sq",
 )
 AT = {name: i for i, name in enumerate(SUMS)}
-
-
-def network_of(place: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """Return the v4 /16 or v6 /32 of places (see `World.places`), roughly what one provider has."""
-    six = (place & np.uint64(1)) == 1
-    wide: NDArray[np.uint64] = np.where(six, place >> np.uint64(33), place >> np.uint64(17))
-    wide <<= np.uint64(1)
-    wide[six] |= np.uint64(1)
-    return wide
 
 
 class Ties:
@@ -121,15 +114,16 @@ class Conduct:
         ts: Column,
         *,
         weight: Column,
+        asns: AsnTable | None = None,
     ) -> Read:
-        """Make the records of a piece part of the state."""
+        """Make the records of a piece part of the state; `asns` tells networks apart."""
         self._note_orgs(account, batch.org[at])
         read = self.dialogues.read(batch.prompt[at], account)
         good = np.flatnonzero((account > 0) & (batch.sums[at, 4] == 0) & (batch.output[at] > 0))
         if not len(good):
             return read
         account, place, ts = account[good], place[good], ts[good]
-        repeats, alone, moved, roamed = self._steps(account, place, ts)
+        repeats, alone, moved, roamed = self._steps(account, place, ts, asns)
         self.handoffs.absorb(account, read.giver[good], weight[good], ts)
         sums = batch.sums[at][good]
         logs = (batch.log_output[at][good], batch.log_input[at][good])
@@ -161,7 +155,7 @@ class Conduct:
         return read
 
     def _steps(
-        self, account: Rows, place: NDArray[np.uint64], ts: Column
+        self, account: Rows, place: NDArray[np.uint64], ts: Column, asns: AsnTable | None
     ) -> tuple[Column, Bools, Bools, Bools]:
         """Compare each record with its account's one before; remember the newest of each."""
         groups = grouped(account, None)
@@ -176,7 +170,7 @@ class Conduct:
         seen[order] = known
         alone[order] = known & (ts[order] - before > ALONE_S)
         moved[order] = known & (place[order] != left)
-        roamed[order] = known & (network_of(place[order]) != network_of(left))
+        roamed[order] = known & unrelated(place[order], left, asns)
         self.last[account], self.place[account] = ts, place  # numpy assigns in order
         return seen.astype(np.float64), alone, moved, roamed
 

@@ -190,13 +190,13 @@ class World:
             self.proxies.see(batch.peers[at], clock)
         weights = np.exp2((ts - self.landmark)[:, None] / HALF_LIVES)
         shared = weighted(batch, at, weights)
-        client = rows[Kind.CLIENT]
+        client, account = rows[Kind.CLIENT], rows[Kind.ACCOUNT]
         near, wide = self.near[client], self.wide[client]
-        account = rows[Kind.ACCOUNT]
         self.signals.note(batch, at)
         read = self.conduct.absorb(
-            batch, at, account, self.places(client), ts, weight=weights[:, DAY]
-        )
+            batch, at, account, self.places(client), ts,
+            weight=weights[:, DAY], asns=self.directory.asns,
+        )  # fmt: skip
         self.conduct.habits.absorb(batch, at, account, ts, clock, weights=weights)
         seen = self._elements(rows, near, wide, ts)
         seen["prompts"] = elements(slots(read.whole), read.known)

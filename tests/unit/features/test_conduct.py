@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from excise.features.conduct import AT
+from excise.model.asns import AsnTable, ranges
 
 
 @pytest.fixture
@@ -92,3 +93,41 @@ def test_who_moves_within_one_providers_networks_does_not_roam(sums, there, roam
 
     assert roams == round(found["roamed"] / found["requests"] * 2)
     assert 1 == round(found["moved"] / found["requests"] * 2)
+
+
+@pytest.mark.parametrize(
+    ("sent", "strayed"),
+    [
+        ([(0, HERE), (1201, THERE)], 1),
+        ([(0, HERE), (1199, THERE)], 0),
+        ([(0, HERE), (1201, "203.0.113.99")], 0),
+        ([(0, HERE), (1201, THERE), (1260, THERE), (3000, HERE), (5000, HERE)], 2),
+    ],
+    ids=str,
+)
+def test_who_comes_back_after_a_pause_from_an_unrelated_network_strays(sums, sent, strayed):
+    found = sums(*sent)
+
+    assert strayed == round(found["strayed"] / found["requests"] * len(sent))
+
+
+@pytest.mark.parametrize(("logprobs", "soft"), [(-1, 0), (0, 0), (1, 0), (2, 1), (20, 1)])
+def test_answers_with_alternatives_for_each_token_are_counted(sums, logprobs, soft):
+    found = sums((0, HERE), logprobs=logprobs)
+
+    assert soft == found["soft"] / found["requests"]
+
+
+def test_between_networks_of_one_system_nobody_roams_where_the_table_says_so(
+    engine, observe, record
+):
+    clients = ("203.0.113.1", "203.0.113.30", "198.51.100.1")
+    same = AsnTable(ranges([(0, (1 << 32) - 1, 64500)]), ranges([]))
+    for table, roamed in ((None, 1), (same, 0)):
+        watched = engine()
+        watched.world.directory.asns = table
+        common = {"account": "a", "output_tokens": 9, "status": 200}
+        observe(watched, [record(60 * i, c, **common) for i, c in enumerate(clients)])
+        of = watched.world.conduct.sums[watched.world.accounts.rows["a"]]
+
+        assert roamed == round(of[AT["roamed"]] / of[AT["requests"]] * len(clients))
