@@ -51,7 +51,11 @@ def made(size: int, shared: int, seed: int = 1) -> World:
         if len(world.links._names) > LINKS:
             break
     world.links.last[1 : LINKS + 1] = NOW
-    world.links.sums[1 : LINKS + 1] = rng.integers(1, 20, (LINKS, 2))
+    columns = world.links.sums.shape[1]
+    world.links.sums[1 : LINKS + 1] = rng.integers(1, 20, (LINKS, columns))
+    table = world.tables[Kind.ACCOUNT]
+    places = np.bincount(world.links.use[1 : LINKS + 1], minlength=ACCOUNTS + 1)
+    table.sums[1 : ACCOUNTS + 1, table.index["clients"]] = places[1 : ACCOUNTS + 1]
     _ties(world, size, rng)
     return world
 
@@ -84,7 +88,7 @@ def touched(world: World, rng: np.random.Generator, now: float) -> None:
     """Let a hundredth of the edges be used until `now`: old ones, and a few that are new."""
     links, ties = world.links, world.conduct.ties
     rows = rng.integers(1, LINKS, LINKS // 100)
-    links.add(rows, np.ones((len(rows), 2)), np.full(len(rows), now))
+    links.add(rows, np.ones((len(rows), links.sums.shape[1])), np.full(len(rows), now))
     world.conduct.last[world.directory.owner[links.use[rows]]] = now
     rows = rng.integers(1, TIES, TIES // 100)
     ties.sums[rows, AT["requests"]] += 1.0

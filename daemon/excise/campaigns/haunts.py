@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from excise.campaigns.evidence import added
+from excise.campaigns.evidence import GOLDEN
 from excise.features.conduct import DAY_S
 from excise.features.interner import Rows
 from excise.features.links import REQUESTS
 from excise.features.networks import networks as networks_of
 from excise.features.state import Column
-from excise.features.values import Bools
 from excise.features.world import World
 from excise.model.entity import Kind
 
@@ -51,9 +50,9 @@ def haunts(world: World, rows: Rows, now: float) -> Haunts:
     of = place[owner[links.use[live]]]
     live, of = live[of >= 0], of[of >= 0]
     client, requests = links.client[live], links.sums[live, REQUESTS]
-    asns = world.directory.asns
-    _, network = np.unique(networks_of(world.places(client), asns), return_inverse=True)
-    networks, home = _most(of, network, requests, len(rows))
+    # 32 bits of a hash: no account is in so many networks that two of them would be one.
+    network = networks_of(world.places(client), world.directory.asns) * GOLDEN >> np.uint64(32)
+    networks, home = _most(of, network.astype(np.int64), requests, len(rows))
     addresses, desk = _most(of, client, requests, len(rows))
     # Links may have been forgotten, and sketches begin anew every half day.
     return Haunts(np.maximum(addresses, exits), networks, home, desk)
@@ -61,14 +60,17 @@ def haunts(world: World, rows: Rows, now: float) -> Haunts:
 
 def _most(of: Rows, thing: Rows, requests: Column, n: int) -> tuple[Column, Column]:
     """Return per account how many things it has, and the share of its requests by the main one."""
-    networks, share = np.ones(n), np.ones(n)
+    things, share = np.ones(n), np.ones(n)
     if not len(of):
-        return networks, share
-    keys, at = np.unique(of << 32 | thing, return_inverse=True)
-    account, sums = keys >> 32, np.bincount(at, requests).astype(np.float64)
-    most, whole = np.zeros(n), added(account, sums, n)
-    np.maximum.at(most, account, sums)
-    known: Bools = whole > 0
-    networks[known] = added(account, None, n)[known]
-    share[known] = most[known] / whole[known]
-    return networks, share
+        return things, share
+    keys = of << 32 | thing
+    order = np.argsort(keys)
+    keys = keys[order]
+    starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+    account, sums = keys[starts] >> 32, np.add.reduceat(requests[order], starts)
+    heads = np.flatnonzero(np.append(True, account[1:] != account[:-1]))
+    at = account[heads]
+    things[at] = np.diff(np.append(heads, len(account)))
+    most, whole = np.maximum.reduceat(sums, heads), np.add.reduceat(sums, heads)
+    share[at] = np.where(whole > 0, most / np.maximum(whole, 1e-300), 1.0)
+    return things, share
