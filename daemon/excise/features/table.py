@@ -123,7 +123,7 @@ def _campaigns() -> list[Feature]:
         Feature("template_share", only, "share", "of prompts, under the templates that link it"),
         Feature("own_share", only, "share", "of prompts, under templates that nobody else uses"),
         Feature("shared_exits", only, "share", "of requests, by addresses of several members"),
-        Feature("exits", only, "addresses", "of a typical member within 12 to 24 h"),
+        Feature("exits", only, "addresses", "of a typical member within a day"),
         Feature("networks", only, "networks", "v4 /16, v6 /32 of a typical member, 24 h"),
         Feature("home_share", only, "share", "of its requests, by its main one"),
         Feature("sites", only, "sites", "distinct v4 /24 and v6 /48"),
