@@ -26,7 +26,7 @@ FROM = 4.0
 
 @dataclass(frozen=True, slots=True)
 class Haunts:
-    """Where n accounts were within a day.
+    """Where n accounts were within a day: columns of shape (n,).
 
     Addresses (v4 /32, v6 /64), unrelated networks (v4 /16, v6 /32), and the shares of requests by
     the most used network (`home`) and address (`desk`). Who was at fewer than `FROM` addresses
@@ -40,7 +40,11 @@ class Haunts:
 
 
 def haunts(world: World, rows: Rows, now: float) -> Haunts:
-    """Return where accounts of some rows are found."""
+    """Return where the accounts of `rows`, shape (n,), are found; `now` in epoch seconds.
+
+    Which account uses which addresses is EvilCohort's evidence (Stringhini et al., USENIX Security
+    2015), and that they count where networks are unrelated is BotGraph's (Zhao et al., NSDI 2009).
+    """
     exits = world.tables[Kind.ACCOUNT].distinct_of("clients", rows)
     looked_at = np.flatnonzero(exits >= FROM)
     place = np.full(world.used(Kind.ACCOUNT), -1, dtype=np.int64)

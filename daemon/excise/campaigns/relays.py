@@ -27,7 +27,7 @@ def by_handoff(world: World, accounts: Accounts, now: float) -> tuple[Rows, Rows
     n, sums = len(accounts.rows), handoffs.sums[live] * world.fade(now)
     givers = distinct(taker, accounts.principal[giver], n)
     takes = np.bincount(taker, sums, n)
-    # Who holds conversations as people do goes on with its own.
+    # That they hold conversations is no excuse: people go on with their own.
     pool = (takes >= TAKES) & (givers >= GIVERS)
     inside = pool[taker] & pool[giver]
     taker, giver = taker[inside], giver[inside]

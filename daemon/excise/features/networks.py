@@ -19,7 +19,7 @@ SYSTEM = np.uint64(1 << 63)
 
 
 def networks(place: Places, asns: AsnTable | None) -> Places:
-    """Return a number for the network that each place is in."""
+    """Return a number for the network that each place is in, shape (n,) as `place`."""
     six = (place & np.uint64(1)) == 1
     wide: Places = np.where(six, place >> np.uint64(33), place >> np.uint64(17))
     wide <<= np.uint64(1)

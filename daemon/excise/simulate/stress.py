@@ -255,11 +255,11 @@ def integrations(
     """
     prompt, machines = town.hash(), [town.server() for _ in range(exits)]
     for who in _people(town, "integrations", customers, prompt):
-        asked, told = town.tokens(250, 1.2), town.tokens(700, 1.0)
+        usual = town.tokens(250, 1.2), town.tokens(700, 1.0)
         for _ in range(round(each * town.chance.lognormvariate(-0.5, 1.0))):
-            made = ask(town, who, town.chance.choice(machines), town.by_day(),
-                       asked=town.tokens(asked, 0.6), told=town.tokens(told, 0.5))  # fmt: skip
-            yield made
+            asked, told = town.tokens(usual[0], 0.6), town.tokens(usual[1], 0.5)
+            client = town.chance.choice(machines)
+            yield ask(town, who, client, town.by_day(), asked=asked, told=told)
 
 
 STRESS = {

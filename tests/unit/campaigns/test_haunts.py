@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from excise.campaigns.haunts import haunts
+from excise.model.asns import AsnTable, ranges
 from excise.model.record import Record
 
 
@@ -11,7 +12,7 @@ from excise.model.record import Record
 def found(seen, start):
     """Return what is found of accounts that sent one request a minute from these addresses."""
 
-    def look(*accounts, ago_s=0.0):
+    def look(*accounts, ago_s=0.0, asns=None):
         asked = [
             Record(
                 ts=start + 60.0 * i,
@@ -25,6 +26,7 @@ def found(seen, start):
             for i, client in enumerate(clients)
         ]
         world, now = seen(asked)
+        world.directory.asns = asns
         names = [world.accounts.rows[f"a{number}"] for number in range(len(accounts))]
         return haunts(world, np.array(names), now + ago_s)
 
@@ -69,3 +71,11 @@ def test_what_was_a_day_ago_is_no_place_any_more(found):
     of = found(["192.0.2.1", "198.51.100.1", "203.0.113.1", "2001:db8::1"], ago_s=90_000.0)
 
     assert ([1.0], [1.0]) == (of.networks.tolist(), of.home.tolist())
+
+
+def test_a_carriers_networks_are_one_where_a_table_says_so(found):
+    carrier = AsnTable(ranges([(192 << 24, (199 << 24) - 1, 64500)]), ranges([]))
+    asked = ["192.0.2.1", "198.51.100.1", "203.0.113.1", "203.0.113.2"]
+    without, with_table = found(asked), found(asked, asns=carrier)
+
+    assert ([3.0], [2.0]) == (without.networks.tolist(), with_table.networks.tolist())

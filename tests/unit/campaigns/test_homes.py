@@ -138,3 +138,123 @@ def test_a_few_without_a_home_do_not_speak_for_all_who_came_back(seen, sittings,
     world, now = seen(sittings(UNRELATED), late)
 
     assert groups == find(world, now).n
+
+
+@pytest.mark.parametrize(("every_s", "groups"), [(1200.0, 1), (0.0, 0)])
+def test_keys_that_are_used_up_one_after_another_link_by_their_prompt(seen, every_s, groups):
+    """Each stays at one address for its hour; three are in use at any time, or all at once."""
+    keys = [
+        Record(
+            ts=1_700_000_400.0 + key * every_s + i * 60.0 + key,
+            client=f"192.0.2.{key}",
+            account=f"fleet{key}",
+            prompt=("f1ee", f"{key:x}{i:03x}"),
+            input_tokens=90,
+            output_tokens=900,
+            status=200,
+        )
+        for key in range(40)
+        for i in range(60)
+    ]
+    world, now = seen(keys)
+    found = find(world, now)
+
+    assert (groups, 40 * groups) == (found.n, len(found.account))
+
+
+@pytest.fixture
+def relayed():
+    """Make conversations of two turns, all from their accounts' homes.
+
+    Every second conversation of an account goes on in the account that `to` says.
+    """
+
+    def make(to, accounts=8, conversations=12):
+        records = []
+        for talk in range(accounts * conversations):
+            account, number = talk % accounts, talk // accounts
+            other = to(account, number) if number % 2 else account
+            said = ("5e11", f"{talk:x}aa", f"{talk:x}bb", f"{talk:x}cc")
+            for turn, who in enumerate((account, other)):
+                records.append(
+                    Record(
+                        ts=1_700_000_400.0 + talk * 60.0 + turn * 20.0,
+                        client=f"192.0.2.{who}",
+                        account=f"fleet{who}",
+                        prompt=said[: 2 + 2 * turn],
+                        input_tokens=90,
+                        output_tokens=900,
+                        status=200,
+                    )
+                )
+        return records
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("to", "groups"),
+    [
+        (lambda account, number: (account + 1 + number % 5) % 8, 1),
+        # a spare key takes over from one other
+        (lambda account, _: account ^ 1, 0),
+        (lambda account, _: account, 0),
+    ],
+    ids=["dealt out", "to a spare", "kept"],
+)
+def test_accounts_that_go_on_with_several_others_conversations_are_a_group(
+    seen, relayed, to, groups
+):
+    """They talk, and are at home, as people do: only whose conversations they are tells them."""
+    world, now = seen(relayed(to))
+    found = find(world, now)
+
+    assert (groups, 8 * groups) == (found.n, len(found.account))
+    assert 8 - 8 * groups == len(found.honest)
+
+
+def later(records, hours):
+    return [msgspec.structs.replace(r, ts=r.ts + hours * 3600.0) for r in records]
+
+
+@pytest.mark.parametrize(("known", "members"), [(14, 44), (11, 11)])
+def test_newcomers_belong_to_a_fleet_once_a_dozen_of_it_are_known(seen, sittings, known, members):
+    """Thirty have asked three times, at once and from one place; of the others it is known."""
+    fleet = sittings(UNRELATED, accounts=known)
+    new = later(sittings(("192.0.2",), accounts=30, sittings=1, name="new"), 3)
+    world, now = seen(fleet, new)
+    found = find(world, now)
+
+    assert (1, members) == (found.n, len(found.account))
+
+
+@pytest.mark.parametrize(("hours", "groups"), [(8, 0), (3, 1)])
+def test_who_was_at_home_for_long_enough_speaks_for_a_prompt_too(seen, sittings, hours, groups):
+    """Eight come back from elsewhere each time; ten never left home, for eight hours or three."""
+    fleet = sittings(UNRELATED, sittings=8)
+    people = later(sittings(("192.0.2",), accounts=10, sittings=hours, name="home"), 8 - hours)
+    world, now = seen(fleet, people)
+
+    assert groups == find(world, now).n
+
+
+def test_a_prompt_of_accounts_that_share_their_machines_links_though_they_stay_in_one_network(seen):
+    """Each is on one of eight machines for an hour, and no machine is anybody's own."""
+    shared = [
+        Record(
+            ts=1_700_000_400.0 + hour * 3600.0 + i * 300.0 + account,
+            client=f"192.0.2.{(hour + 3 * account) % 8}",
+            account=f"fleet{account}",
+            prompt=("f1ee", f"{account:x}{hour:x}{i:x}"),
+            input_tokens=90,
+            output_tokens=900,
+            status=200,
+        )
+        for hour in range(9)
+        for account in range(10)
+        for i in range(12)
+    ]
+    world, now = seen(shared)
+    found = find(world, now)
+
+    assert (1, [0xF1EE]) == (found.n, found.templates.tolist())
